@@ -1,0 +1,30 @@
+"""Fixtures shared by all rooms."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data with ground truth beside the checkout, or `$WORKBENCH_SHARED_DATA`; skips where absent."""
+    folder = Path(os.environ.get("WORKBENCH_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("shared data is not here: put it at ../shared/data or name it in $WORKBENCH_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def incidents() -> dict[str, Path]:
+    """Recorded incidents by name; skips where there is none."""
+    from workbench import resources
+
+    found = resources.incidents()
+    if not found:
+        pytest.skip("no recorded incident is in datasets/incidents")
+    return found

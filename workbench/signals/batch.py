@@ -1,0 +1,82 @@
+"""What a source yields and the store takes: some of each shape, and what had to be left out, counted by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from workbench.signals.profiles import Profiles, check_profiles, concat_profiles
+from workbench.signals.rows import build_events, build_logs, build_spans, check_events, check_logs, check_spans
+from workbench.signals.samples import Samples, check_samples, concat_samples
+
+__all__ = ["SIGNALS", "Batch", "check_batch", "concat_batches"]
+
+SIGNALS = ("metrics", "logs", "spans", "profiles", "events")
+"""The five signals, by the name their shape has in `Batch`, in the store and on the command line."""
+
+_BUILD = {"logs": build_logs, "spans": build_spans, "events": build_events}
+
+
+@dataclass
+class Batch:
+    """Some of each shape; `None` where there is none.
+
+    Attributes
+    ----------
+    metrics : Samples or None
+    logs, spans, events : DataFrame or None
+    profiles : Profiles or None
+    skips : Counter of str
+        Rows, samples or messages left out: reason -> count.
+    """
+
+    metrics: Samples | None = None
+    logs: pd.DataFrame | None = None
+    spans: pd.DataFrame | None = None
+    profiles: Profiles | None = None
+    events: pd.DataFrame | None = None
+    skips: Counter[str] = field(default_factory=Counter)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many samples, log records, spans, profile samples and events there are, by signal."""
+        metrics = self.metrics.n_samples if self.metrics is not None else 0
+        rows = {s: len(getattr(self, s)) if getattr(self, s) is not None else 0 for s in SIGNALS[1:]}
+        return {"metrics": metrics, **rows}
+
+    def empty(self) -> bool:
+        """Return whether the batch holds no data at all (it may still hold skips)."""
+        return not any(self.counts().values())
+
+
+def check_batch(batch: Batch) -> Batch:
+    """Return the batch unchanged if every shape in it is well formed, else raise `ShapeError`."""
+    checks = {
+        "metrics": check_samples, "logs": check_logs, "spans": check_spans, "profiles": check_profiles, "events": check_events,
+    }  # fmt: skip
+    for signal, check in checks.items():
+        shape = getattr(batch, signal)
+        if shape is not None:
+            check(shape)
+    return batch
+
+
+def concat_batches(batches: Sequence[Batch]) -> Batch:
+    """Return all batches as one; spans of one trace that came in different batches are linked to their parents anew."""
+    skips: Counter[str] = Counter()
+    for batch in batches:
+        skips.update(batch.skips)
+    out = Batch(skips=skips)
+    metrics = [b.metrics for b in batches if b.metrics is not None]
+    if metrics:
+        out.metrics = concat_samples(metrics)
+    profiles = [b.profiles for b in batches if b.profiles is not None]
+    if profiles:
+        out.profiles = concat_profiles(profiles)
+    for signal, build in _BUILD.items():
+        frames = [getattr(b, signal) for b in batches if getattr(b, signal) is not None]
+        if frames:
+            setattr(out, signal, build(dict(pd.concat(frames, ignore_index=True).items())))
+    return out

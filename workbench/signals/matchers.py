@@ -1,0 +1,76 @@
+"""Label matchers: which series, by the values of their labels, as Prometheus' four operators ask for them.
+
+Regular expressions run in RE2 (through Arrow), the engine Prometheus uses: no expression can make it slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import QueryError, check_one_of
+
+__all__ = ["OPERATORS", "Matcher", "match"]
+
+OPERATORS = ("=", "!=", "=~", "!~")
+"""Equal, not equal, matches the whole value, does not."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One condition on one label; a label that a series does not have counts as the empty string.
+
+    Attributes
+    ----------
+    name : str
+        Label name as it stands in `Samples.labels` (`metric` for the metric's name).
+    op : str
+        One of `OPERATORS`.
+    value : str
+        Text, or a regular expression that must match the whole value.
+    """
+
+    name: str
+    op: str
+    value: str
+
+    def __post_init__(self) -> None:
+        """Reject unknown operators and broken expressions at once."""
+        check_one_of(self.op, OPERATORS, "label matcher operator")
+        if "~" in self.op:
+            self._matches(np.array([""], object))
+
+    def mask(self, values: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+        """Return which of the label values (str objects, shape (n,)) satisfy the condition, bool of shape (n,)."""
+        if self.op in ("=", "!="):
+            hit = np.asarray(values == self.value, bool)
+        else:
+            codes, distinct = pd.factorize(values)
+            hit = self._matches(np.asarray(distinct, object))[codes]
+        return ~hit if self.op[0] == "!" else hit
+
+    def _matches(self, values: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        try:
+            hit = pc.match_substring_regex(pa.array(values, pa.string()), rf"\A(?s:{self.value})\z")
+        except pa.ArrowInvalid as error:
+            raise QueryError(f"regular expression {self.value!r} of label {self.name!r} is broken: {error}") from error
+        return np.asarray(hit.to_numpy(zero_copy_only=False), bool)
+
+
+def match(labels: pd.DataFrame, matchers: Sequence[Matcher]) -> npt.NDArray[np.bool_]:
+    """Return which rows of a label table satisfy every matcher, bool of shape (len(labels),)."""
+    keep = np.ones(len(labels), bool)
+    for matcher in matchers:
+        if matcher.name in labels.columns:
+            values = labels[matcher.name].to_numpy(dtype=object)
+        else:
+            values = np.full(len(labels), "", object)
+        keep &= matcher.mask(values)
+    return keep

@@ -1,0 +1,109 @@
+"""Metrics: a float64 `DataArray` with dims `("series", "time")`, every label a coordinate on `series`; NaN = no sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from workbench.errors import ShapeError
+from workbench.signals.labels import LabelIndex
+from workbench.signals.samples import Samples, is_stale
+
+__all__ = ["build_metrics", "check_metrics", "grid", "labels_of"]
+
+
+def build_metrics(
+    values: npt.NDArray[np.float64],
+    time: npt.NDArray[np.datetime64],
+    labels: pd.DataFrame | Sequence[Mapping[str, str]],
+    attrs: Mapping[str, object] | None = None,
+) -> xr.DataArray:
+    """Return a metrics array.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n, t)
+    time : ndarray of datetime64, shape (t,)
+    labels : DataFrame or sequence of mappings, n rows
+        An absent label is ""; columns that are "" everywhere are dropped.
+    attrs : mapping, optional
+        `unit`, `kind` and the like.
+    """
+    table = labels if isinstance(labels, pd.DataFrame) else pd.DataFrame(list(labels), index=range(len(labels)))
+    table = table.astype("object").fillna("").reset_index(drop=True)
+    table = table[[c for c in table.columns if (table[c] != "").any()]]
+    instants = np.asarray(time).astype("datetime64[ns]")
+    block = np.asarray(values, np.float64)
+    if block.shape != (len(table), len(instants)):
+        raise ShapeError(f"values have shape {block.shape}; {len(table)} series and {len(instants)} times were given.")
+    array = xr.DataArray(block, dims=("series", "time"), coords={"time": instants}, attrs=dict(attrs or {}))
+    if not len(table.columns):
+        return array
+    index = LabelIndex(table)
+    return array.assign_coords(xr.Coordinates(index.create_variables(), dict.fromkeys(table.columns, index)))
+
+
+def labels_of(array: xr.DataArray) -> pd.DataFrame:
+    """Return the label table of a metrics array: one row per series, one column per label, str objects."""
+    names = [str(n) for n, c in array.coords.items() if c.dims == ("series",)]
+    return pd.DataFrame({n: array.coords[n].values.astype(object) for n in names}, index=range(array.sizes["series"]))
+
+
+def check_metrics(array: xr.DataArray) -> xr.DataArray:
+    """Return the array unchanged if it is a metrics shape, else raise `ShapeError` that names the first offence."""
+    if not isinstance(array, xr.DataArray) or array.dims != ("series", "time"):
+        raise ShapeError(f"metrics need dims ('series', 'time'); got {getattr(array, 'dims', type(array).__name__)}.")
+    if array.dtype != np.float64:
+        raise ShapeError(f"metrics need float64 values; got {array.dtype}: use build_metrics.")
+    if "time" not in array.coords or array.coords["time"].dtype != np.dtype("datetime64[ns]"):
+        raise ShapeError("metrics need a 'time' coordinate of datetime64[ns]: use build_metrics.")
+    if (np.diff(array.coords["time"].values.view(np.int64)) <= 0).any():
+        raise ShapeError("metrics need strictly increasing times: sort them and drop repetitions.")
+    bare = [str(n) for n, c in array.coords.items() if c.dims == ("series",) and n not in array.xindexes]
+    if bare:
+        raise ShapeError(f"labels {bare} are plain coordinates and would be lost in arithmetic: use build_metrics.")
+    return array
+
+
+def grid(
+    samples: Samples,
+    start: np.datetime64,
+    end: np.datetime64,
+    step: np.timedelta64,
+    lookback: np.timedelta64 | None = None,
+) -> xr.DataArray:
+    """Return samples on a regular grid: at each step the newest sample of the last `lookback`, as Prometheus does.
+
+    Parameters
+    ----------
+    samples : Samples
+        n series.
+    start, end : datetime64[ns]
+        First and last step, both included when the distance is a multiple of `step`.
+    step : timedelta64[ns]
+    lookback : timedelta64[ns], optional
+        Five minutes by default; a sample exactly that old does not count; a stale marker ends a series.
+
+    Returns
+    -------
+    DataArray, shape (n, steps)
+    """
+    times = np.arange(start, end + np.timedelta64(1, "ns"), step).astype("datetime64[ns]")
+    reach = np.timedelta64(300, "s") if lookback is None else lookback
+    n, m = len(samples), samples.n_samples
+    if m == 0 or len(times) == 0:
+        return build_metrics(np.full((n, len(times)), np.nan), times, samples.labels)
+    # One sorted key per sample, series major, lets one searchsorted find the newest sample of every (series, step).
+    stamps = np.unique(np.concatenate([samples.time, times]))
+    width = len(stamps) + 1
+    keys = samples.series_of_sample() * width + np.searchsorted(stamps, samples.time)
+    wanted = np.arange(n)[:, None] * width + np.searchsorted(stamps, times)[None, :]
+    at = np.searchsorted(keys, wanted, side="right") - 1
+    inside = at >= samples.offsets[:-1, None]
+    at = np.maximum(at, 0)
+    fresh = inside & (times[None, :] - samples.time[at] < reach) & ~is_stale(samples.value)[at]
+    return build_metrics(np.where(fresh, samples.value[at], np.nan), times, samples.labels)

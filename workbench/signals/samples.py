@@ -1,0 +1,190 @@
+"""Samples: metrics as they were sampled, ragged, exactly.
+
+One `Samples` holds many series: `labels` has one row per series, series `i` owns the slice
+`offsets[i]:offsets[i + 1]` of `time` and `value`. Times are each series' own; stale markers and other NaN payloads
+survive, because values are never computed with here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import ShapeError
+
+__all__ = ["METRIC_KINDS", "STALE_NAN", "Samples", "build_samples", "check_samples", "concat_samples", "is_stale"]
+
+METRIC_KINDS = ("gauge", "counter", "histogram", "summary", "unknown")
+"""What a series may be; a `histogram` series is one of its cumulative `_bucket`, `_count`, `_sum` parts."""
+
+STALE_NAN = np.array([0x7FF0000000000002], np.uint64).view(np.float64)[0]
+"""Prometheus' stale marker: the NaN with payload 2."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Ragged samples of n series and m samples.
+
+    Attributes
+    ----------
+    labels : DataFrame of str, shape (n, k)
+        One column per label name (`metric` is the metric's name), one row per series; an absent label is "".
+    offsets : ndarray of int64, shape (n + 1,)
+        Series i owns samples `offsets[i]` to `offsets[i + 1]`.
+    time : ndarray of datetime64[ns], shape (m,)
+        Strictly increasing within a series.
+    value : ndarray of float64, shape (m,)
+    kind : ndarray of str objects, shape (n,)
+        One of `METRIC_KINDS` per series.
+    unit : ndarray of str objects, shape (n,)
+        UCUM unit as the source gave it, or "".
+    """
+
+    labels: pd.DataFrame
+    offsets: npt.NDArray[np.int64]
+    time: npt.NDArray[np.datetime64]
+    value: npt.NDArray[np.float64]
+    kind: npt.NDArray[np.object_]
+    unit: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        """Return the number of series."""
+        return len(self.labels)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of all series."""
+        return len(self.value)
+
+    def series_of_sample(self) -> npt.NDArray[np.int64]:
+        """Return the series row of every sample, int64 of shape (m,)."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.offsets))
+
+    def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Samples:
+        """Return the series at `rows` (integers or a mask), in that order."""
+        index = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        counts = np.diff(self.offsets)[index]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], counts)
+        labels = self.labels.iloc[index].reset_index(drop=True)
+        return Samples(labels, offsets, self.time[at], self.value[at], self.kind[index], self.unit[index])
+
+    def between(self, start: np.datetime64, end: np.datetime64) -> Samples:
+        """Return the samples in `[start, end)`; series left without any sample are dropped."""
+        keep = (self.time >= start) & (self.time < end)
+        cumulative = np.concatenate([[0], np.cumsum(keep)])
+        offsets = cumulative[self.offsets].astype(np.int64)
+        cut = Samples(self.labels, offsets, self.time[keep], self.value[keep], self.kind, self.unit)
+        return cut.take(np.diff(offsets) > 0)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per sample: `time`, `value`, one column per label."""
+        rows = self.series_of_sample()
+        frame = pd.DataFrame({"time": self.time, "value": self.value})
+        return pd.concat([frame, self.labels.iloc[rows].reset_index(drop=True)], axis=1)
+
+
+def build_samples(
+    labels: pd.DataFrame | Sequence[Mapping[str, str]],
+    series: npt.ArrayLike,
+    time: npt.ArrayLike,
+    value: npt.ArrayLike,
+    kind: Sequence[str] | None = None,
+    unit: Sequence[str] | None = None,
+) -> Samples:
+    """Return `Samples` from flat columns in any order.
+
+    Parameters
+    ----------
+    labels : DataFrame or sequence of mappings, n series
+        Rows with equal labels are one series and are merged.
+    series : array of int, shape (m,)
+        Row of `labels` that each sample belongs to.
+    time : array of datetime64 or int64 ns, shape (m,)
+    value : array of float64, shape (m,)
+    kind, unit : sequence of str, shape (n,), optional
+        "unknown" and "" by default.
+
+    Returns
+    -------
+    Samples
+        Sorted by time within a series; of several samples of one series at one instant the last given is kept.
+    """
+    frame = labels if isinstance(labels, pd.DataFrame) else pd.DataFrame(list(labels))
+    frame = frame.astype("object").fillna("").astype("str")
+    frame = frame[sorted(frame.columns)].reset_index(drop=True)
+    n = len(frame)
+    kinds = np.array(["unknown"] * n if kind is None else list(kind), dtype=object)
+    units = np.array([""] * n if unit is None else list(unit), dtype=object)
+    which = np.asarray(series, np.int64)
+    if n and len(frame.columns):
+        group = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
+        first = np.unique(group, return_index=True)[1]
+        frame, kinds, units = frame.iloc[first].reset_index(drop=True), kinds[first], units[first]
+        which = group[which]
+    instants = np.asarray(time).astype("datetime64[ns]")
+    numbers = np.asarray(value, np.float64)
+    order = np.lexsort((instants, which))
+    which, instants, numbers = which[order], instants[order], numbers[order]
+    last = np.ones(len(which), bool)
+    last[:-1] = (which[1:] != which[:-1]) | (instants[1:] != instants[:-1])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(which[last], minlength=len(frame)))]).astype(np.int64)
+    return Samples(frame, offsets, instants[last], numbers[last], kinds, units)
+
+
+def concat_samples(parts: Sequence[Samples]) -> Samples:
+    """Return all parts as one; equal label sets become one series, and of equal instants the later part wins."""
+    kept = [part for part in parts if len(part)]
+    if not kept:
+        return build_samples(pd.DataFrame({"metric": []}), [], np.empty(0, "datetime64[ns]"), [])
+    if len(kept) == 1:
+        return kept[0]
+    shift = np.cumsum([0, *(len(part) for part in kept[:-1])])
+    return build_samples(
+        pd.concat([part.labels for part in kept], ignore_index=True),
+        np.concatenate([part.series_of_sample() + s for part, s in zip(kept, shift, strict=True)]),
+        np.concatenate([part.time for part in kept]),
+        np.concatenate([part.value for part in kept]),
+        np.concatenate([part.kind for part in kept]).tolist(),
+        np.concatenate([part.unit for part in kept]).tolist(),
+    )
+
+
+def is_stale(value: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return where values are Prometheus' stale marker, bit for bit."""
+    return np.ascontiguousarray(value).view(np.uint64) == np.uint64(0x7FF0000000000002)
+
+
+def check_samples(samples: Samples) -> Samples:
+    """Return the samples unchanged if they are well formed, else raise `ShapeError` that names the first offence."""
+    n, m = len(samples.labels), len(samples.value)
+    if "metric" not in samples.labels.columns:
+        raise ShapeError(
+            f"samples lack the label 'metric'; labels are {list(samples.labels.columns)}: use build_samples."
+        )
+    if samples.offsets.shape != (n + 1,) or samples.offsets[0] != 0 or samples.offsets[-1] != m:
+        raise ShapeError(
+            f"samples have {n} series and {m} samples, but offsets do not run from 0 to {m} in {n + 1} steps."
+        )
+    if (np.diff(samples.offsets) < 0).any():
+        raise ShapeError("samples have decreasing offsets: use build_samples.")
+    if (
+        samples.time.dtype != np.dtype("datetime64[ns]")
+        or samples.time.shape != (m,)
+        or samples.value.dtype != np.float64
+    ):
+        raise ShapeError("samples need time as datetime64[ns] and value as float64, of one length: use build_samples.")
+    if len(samples.kind) != n or len(samples.unit) != n:
+        raise ShapeError(f"samples need one kind and one unit for each of the {n} series.")
+    unknown = sorted(set(samples.kind.tolist()) - set(METRIC_KINDS))
+    if unknown:
+        raise ShapeError(f"samples hold the kind {unknown[0]!r}; allowed are {', '.join(METRIC_KINDS)}.")
+    inner = np.ones(max(m - 1, 0), bool)
+    inner[samples.offsets[1:-1][(samples.offsets[1:-1] > 0) & (samples.offsets[1:-1] < m)] - 1] = False
+    if m and (np.diff(samples.time.view(np.int64))[inner] <= 0).any():
+        raise ShapeError("samples are not strictly increasing in time within a series: use build_samples.")
+    return samples
