@@ -56,7 +56,6 @@ TABLE: dict[str, Setting] = {
     "store.path": Setting("", _text, "folder of the store that workbench.open() takes without arguments"),
     "intake.max_body_bytes": Setting(20 * 2**20, _positive_int, "cap on one body or message after decompression"),
     "intake.max_stream_bytes": Setting(2**30, _positive_int, "cap on one compressed stream of messages, unpacked"),
-    "intake.max_series": Setting(1_000_000, _positive_int, "most new series one source may create"),
     "intake.max_text_chars": Setting(65_536, _positive_int, "longest log body or attribute kept whole"),
     "intake.max_columns": Setting(256, _positive_int, "most attribute columns of one frame"),
     "prometheus.service": Setting(("service", "service_name", "job"), _names, "labels that name the service, in order"),

@@ -11,7 +11,7 @@ import zstandard
 
 
 def encode_varint(number: int) -> bytes:
-    """A non-negative integer as a protobuf varint."""
+    """Return a non-negative integer as a protobuf varint."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -20,7 +20,7 @@ _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def neutral_path(path: str) -> str:
-    """The path without the folders of this machine: ``shop/cart.py``, ``site-packages/flask/app.py``."""
+    """Return the path without the folders of this machine: ``shop/cart.py``, ``site-packages/flask/app.py``."""
     if not path.startswith("/"):
         return path
     if "/site-packages/" in path:
@@ -34,7 +34,7 @@ def neutral_path(path: str) -> str:
 
 def _rename(code: CodeType) -> None:
     # The import system itself uses this call to correct the paths in cached bytecode; it renames nested code as well.
-    _imp._fix_co_filename(code, neutral_path(code.co_filename))
+    _imp._fix_co_filename(code, neutral_path(code.co_filename))  # type: ignore[attr-defined]
 
 
 def _rename_future_imports() -> None:
@@ -46,7 +46,7 @@ def _rename_future_imports() -> None:
             _rename(code)
         return code
 
-    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
 
 
 def _rename_loaded_code() -> None:
@@ -66,13 +66,13 @@ def apply() -> None:
     _rename_future_imports()
     _rename_loaded_code()
     # logging finds the caller by skipping frames of its own file, which it knows under the old name.
-    logging._srcfile = logging.info.__code__.co_filename  # type: ignore[attr-defined]
+    logging._srcfile = logging.info.__code__.co_filename
     _rename_celery_host()
 
 
 def _rename_celery_host() -> None:
     # Celery stamps messages with the host name; the instrumentation copies it into spans.
     if "celery" in sys.modules:
-        from celery.utils import nodenames
+        from celery.utils import nodenames  # type: ignore[import-untyped]
 
         nodenames.gethostname = lambda: "shop"

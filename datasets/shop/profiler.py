@@ -6,6 +6,9 @@ pass waiting off as work. Every ten seconds the counts leave as one pprof messag
 
 from __future__ import annotations
 
+import dis
+import functools
+import gc
 import http.client
 import os
 import sys
@@ -20,8 +23,8 @@ from workbench.sources.pprof_schema import Profile
 PERIOD_NS = 10_000_000
 WINDOW_NS = 10_000_000_000
 
-#: One frame of a stack: the code object and the line being run.
-Stack = tuple[tuple[CodeType, int], ...]
+#: One frame of a stack: the code object and the line being run, or the name of a function without Python code and 0.
+Stack = tuple[tuple[CodeType | str, int], ...]
 
 
 class Sampler:
@@ -46,15 +49,23 @@ class Sampler:
         frames = sys._current_frames()
         for ident in self._clocks.keys() - frames.keys():
             # The clock of an ended thread must not be read again.
-            del self._clocks[ident]
-            self._last.pop(ident, None)
+            self._forget(ident)
         for ident, frame in frames.items():
             if ident == self._own:
                 continue
-            key, used_ns = self._look(ident, frame)
+            try:
+                key, used_ns = self._look(ident, frame)
+            except (OSError, AttributeError):
+                # The thread ended, or another one took over its number, while it was looked at.
+                self._forget(ident)
+                continue
             self.wall[key] += elapsed_ns
             if used_ns:
                 self.cpu[key] += used_ns
+
+    def _forget(self, ident: int) -> None:
+        self._clocks.pop(ident, None)
+        self._last.pop(ident, None)
 
     def _look(self, ident: int, frame: FrameType) -> tuple[tuple[str, Stack], int]:
         clock, before = self._clocks.get(ident, (0, 0))
@@ -71,7 +82,7 @@ class Sampler:
         return key, now - before
 
     def drain(self, start_ns: int, duration_ns: int) -> bytes:
-        """The counts so far as a serialized pprof message; counting starts anew."""
+        """Return the counts so far as a serialized pprof message; counting starts anew."""
         cpu, wall = self.cpu, self.wall
         self.cpu, self.wall = Counter(), Counter()
         builder = _Builder(self._labels, start_ns, duration_ns)
@@ -85,8 +96,8 @@ class _Builder:
 
     def __init__(self, labels: dict[str, str], start_ns: int, duration_ns: int) -> None:
         self._strings = {"": 0}
-        self._functions: dict[CodeType, int] = {}
-        self._locations: dict[tuple[CodeType, int], int] = {}
+        self._functions: dict[CodeType | str, int] = {}
+        self._locations: dict[tuple[CodeType | str, int], int] = {}
         self._labels = labels
         self.profile = Profile(time_nanos=start_ns, duration_nanos=duration_ns, period=PERIOD_NS)
         for name in ("cpu", "wall"):
@@ -98,19 +109,22 @@ class _Builder:
     def _text(self, text: str) -> int:
         return self._strings.setdefault(text, len(self._strings))
 
-    def _location(self, code: CodeType, line: int) -> int:
+    def _location(self, code: CodeType | str, line: int) -> int:
         found = self._locations.get((code, line))
         if found is not None:
             return found
         if code not in self._functions:
-            self._functions[code] = len(self._functions) + 1
-            self.profile.function.add(
-                id=self._functions[code],
-                name=self._text(code.co_qualname),
-                system_name=self._text(code.co_name),
-                filename=self._text(code.co_filename),
-                start_line=code.co_firstlineno,
-            )
+            number = self._functions[code] = len(self._functions) + 1
+            if isinstance(code, str):
+                self.profile.function.add(id=number, name=self._text(code), filename=self._text("<native>"))
+            else:
+                self.profile.function.add(
+                    id=number,
+                    name=self._text(code.co_qualname),
+                    system_name=self._text(code.co_name),
+                    filename=self._text(code.co_filename),
+                    start_line=code.co_firstlineno,
+                )
         number = self._locations[code, line] = len(self._locations) + 1
         self.profile.location.add(id=number).line.add(function_id=self._functions[code], line=line)
         return number
@@ -132,9 +146,34 @@ def _thread_name(ident: int) -> str:
     return thread.name if thread is not None else "native"
 
 
+@functools.cache
+def native_call(code: CodeType, offset: int) -> str:
+    """Return what a leaf frame that stands at bytecode `offset` is calling, such as `time.sleep`, or an empty string.
+
+    Functions written in C have no frame of their own, yet they are where threads wait. The instruction being run tells
+    them: a call names its callee, and a `with` that stands still is entering a lock.
+    """
+    instructions = list(dis.get_instructions(code))
+    at = next((i for i, found in enumerate(instructions) if found.offset == offset), None)
+    if at is None:
+        return ""
+    now = instructions[at]
+    loads = [i for i in instructions[:at] if i.opname.startswith("LOAD_") and isinstance(i.argval, str)]
+    if now.opname in ("BEFORE_WITH", "LOAD_SPECIAL"):
+        return f"{loads[-1].argval}.__enter__" if loads else ""
+    if not now.opname.startswith(("CALL", "PRECALL")) or now.positions is None:
+        return ""
+    # The callee's loads begin where the call expression begins: `time`, then `time.sleep`.
+    begin = (now.positions.lineno, now.positions.col_offset)
+    names = [str(i.argval) for i in loads if i.positions and (i.positions.lineno, i.positions.col_offset) == begin]
+    return ".".join(names)
+
+
 def _unwind(frame: FrameType | None) -> Stack:
-    """The stack from the leaf to the root."""
-    stack = []
+    """Return the stack from the leaf to the root."""
+    stack: list[tuple[CodeType | str, int]] = []
+    if frame is not None and (name := native_call(frame.f_code, frame.f_lasti)):
+        stack.append((name, 0))
     while frame is not None:
         stack.append((frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno))
         frame = frame.f_back
@@ -164,7 +203,14 @@ def _run(service: str, env: str, address: str, parent: int) -> None:
         now = time.monotonic_ns()
         # After a stall the missed looks are not made up for: their time is on the next one.
         due = max(due, now - PERIOD_NS)
-        sampler.sample(now - last)
+        # Collecting garbage may run foreign code, which lets the thread under observation move on between two frames.
+        was_collecting = gc.isenabled()
+        gc.disable()
+        try:
+            sampler.sample(now - last)
+        finally:
+            if was_collecting:
+                gc.enable()
         last = now
         if now - started >= WINDOW_NS:
             _send(address, sampler.drain(began, now - started))

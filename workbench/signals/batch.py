@@ -53,13 +53,13 @@ class Batch:
 
 def check_batch(batch: Batch) -> Batch:
     """Return the batch unchanged if every shape in it is well formed, else raise `ShapeError`."""
-    checks = {
-        "metrics": check_samples, "logs": check_logs, "spans": check_spans, "profiles": check_profiles, "events": check_events,
-    }  # fmt: skip
-    for signal, check in checks.items():
-        shape = getattr(batch, signal)
-        if shape is not None:
-            check(shape)
+    if batch.metrics is not None:
+        check_samples(batch.metrics)
+    if batch.profiles is not None:
+        check_profiles(batch.profiles)
+    for frame, check in ((batch.logs, check_logs), (batch.spans, check_spans), (batch.events, check_events)):
+        if frame is not None:
+            check(frame)
     return batch
 
 

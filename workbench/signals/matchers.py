@@ -42,6 +42,7 @@ class Matcher:
         """Reject unknown operators and broken expressions at once."""
         check_one_of(self.op, OPERATORS, "label matcher operator")
         if "~" in self.op:
+            self._search(self.value, np.array([""], object))  # alone first: "a)|(b" is sound only inside the anchors
             self._matches(np.array([""], object))
 
     def mask(self, values: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
@@ -54,13 +55,20 @@ class Matcher:
         return ~hit if self.op[0] == "!" else hit
 
     def _matches(self, values: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+        return self._search(rf"\A(?s:{self.value})\z", values)
+
+    def _search(self, pattern: str, values: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
         import pyarrow as pa
         import pyarrow.compute as pc
 
         try:
-            hit = pc.match_substring_regex(pa.array(values, pa.string()), rf"\A(?s:{self.value})\z")
-        except pa.ArrowInvalid as error:
-            raise QueryError(f"regular expression {self.value!r} of label {self.name!r} is broken: {error}") from error
+            hit = pc.match_substring_regex(pa.array(values, pa.string()), pattern)
+        except (pa.ArrowInvalid, UnicodeEncodeError) as error:
+            reason = str(error).removeprefix("Invalid regular expression: ").rstrip(".")
+            raise QueryError(
+                f"regular expression {self.value[:80]!r} of label {self.name!r} is broken ({reason[:200]}):"
+                " write RE2 syntax."
+            ) from error
         return np.asarray(hit.to_numpy(zero_copy_only=False), bool)
 
 

@@ -1,4 +1,8 @@
-"""Metrics: a float64 `DataArray` with dims `("series", "time")`, every label a coordinate on `series`; NaN = no sample."""
+"""Metrics: a float64 `DataArray` with dims `("series", "time")`, every label a coordinate on `series`.
+
+NaN = no sample. All label coordinates share one `LabelIndex`, and `metric` is always among them ("" when a query took
+the name away): two arrays therefore always share a coordinate, and xarray can never add them by position.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from workbench.errors import ShapeError
+from workbench.errors import InvalidInput, ShapeError
 from workbench.signals.labels import LabelIndex
 from workbench.signals.samples import Samples, is_stale
 
@@ -34,23 +38,36 @@ def build_metrics(
         `unit`, `kind` and the like.
     """
     table = labels if isinstance(labels, pd.DataFrame) else pd.DataFrame(list(labels), index=range(len(labels)))
-    table = table.astype("object").fillna("").reset_index(drop=True)
-    table = table[[c for c in table.columns if (table[c] != "").any()]]
+    table = table.astype("object").fillna("").astype("str").astype("object").reset_index(drop=True)
+    table = table[sorted(c for c in table.columns if (table[c] != "").any())].rename(columns=_coordinate)
+    if "metric" not in table.columns:
+        table.insert(0, "metric", np.full(len(table), "", object))
     instants = np.asarray(time).astype("datetime64[ns]")
     block = np.asarray(values, np.float64)
     if block.shape != (len(table), len(instants)):
         raise ShapeError(f"values have shape {block.shape}; {len(table)} series and {len(instants)} times were given.")
     array = xr.DataArray(block, dims=("series", "time"), coords={"time": instants}, attrs=dict(attrs or {}))
-    if not len(table.columns):
-        return array
     index = LabelIndex(table)
     return array.assign_coords(xr.Coordinates(index.create_variables(), dict.fromkeys(table.columns, index)))
 
 
+_DIMS = ("series", "time")
+
+
+def _coordinate(label: str) -> str:
+    """Return the coordinate of a label: `time` is `time_`, `time_` is `time__`; the dimensions keep their names."""
+    return label + "_" if label.rstrip("_") in _DIMS else label
+
+
+def _label(coordinate: str) -> str:
+    return coordinate[:-1] if coordinate.rstrip("_") in _DIMS and coordinate.endswith("_") else coordinate
+
+
 def labels_of(array: xr.DataArray) -> pd.DataFrame:
-    """Return the label table of a metrics array: one row per series, one column per label, str objects."""
-    names = [str(n) for n, c in array.coords.items() if c.dims == ("series",)]
-    return pd.DataFrame({n: array.coords[n].values.astype(object) for n in names}, index=range(array.sizes["series"]))
+    """Return the label table of a metrics array: one row per series, str objects, one column per label not all ""."""
+    found = {_label(str(n)): c.values.astype(object) for n, c in array.coords.items() if c.dims == ("series",)}
+    kept = {name: values for name, values in found.items() if (values != "").any()}
+    return pd.DataFrame(kept, index=pd.RangeIndex(array.sizes["series"]), dtype="object")
 
 
 def check_metrics(array: xr.DataArray) -> xr.DataArray:
@@ -66,6 +83,12 @@ def check_metrics(array: xr.DataArray) -> xr.DataArray:
     bare = [str(n) for n, c in array.coords.items() if c.dims == ("series",) and n not in array.xindexes]
     if bare:
         raise ShapeError(f"labels {bare} are plain coordinates and would be lost in arithmetic: use build_metrics.")
+    if "metric" not in array.coords:
+        raise ShapeError("metrics lack the coordinate 'metric' and could be added by position: use build_metrics.")
+    twice = array.xindexes["metric"].to_pandas_index().duplicated()
+    if twice.any():
+        labels = labels_of(array).iloc[int(np.argmax(twice))].to_dict()
+        raise ShapeError(f"two series have the labels {labels}: aggregate them or give them a label that differs.")
     return array
 
 
@@ -91,12 +114,21 @@ def grid(
     Returns
     -------
     DataArray, shape (n, steps)
+        With `kind` and `unit` in its attributes where all series agree.
+
+    Raises
+    ------
+    InvalidInput
+        If the step is not positive.
     """
+    if not step > np.timedelta64(0, "ns"):
+        raise InvalidInput(f"step {step} is not positive: give a duration above 0.")
+    attrs = {key: given[0] for key, given in (("kind", samples.kind), ("unit", samples.unit)) if len(set(given)) == 1}
     times = np.arange(start, end + np.timedelta64(1, "ns"), step).astype("datetime64[ns]")
     reach = np.timedelta64(300, "s") if lookback is None else lookback
     n, m = len(samples), samples.n_samples
     if m == 0 or len(times) == 0:
-        return build_metrics(np.full((n, len(times)), np.nan), times, samples.labels)
+        return build_metrics(np.full((n, len(times)), np.nan), times, samples.labels, attrs)
     # One sorted key per sample, series major, lets one searchsorted find the newest sample of every (series, step).
     stamps = np.unique(np.concatenate([samples.time, times]))
     width = len(stamps) + 1
@@ -106,4 +138,4 @@ def grid(
     inside = at >= samples.offsets[:-1, None]
     at = np.maximum(at, 0)
     fresh = inside & (times[None, :] - samples.time[at] < reach) & ~is_stale(samples.value)[at]
-    return build_metrics(np.where(fresh, samples.value[at], np.nan), times, samples.labels)
+    return build_metrics(np.where(fresh, samples.value[at], np.nan), times, samples.labels, attrs)

@@ -5,7 +5,8 @@ tags and Prometheus labels. Every other attribute keeps its OpenTelemetry name.
 
 References
 ----------
-OpenTelemetry semantic conventions, resource attributes; Datadog unified service tagging; Prometheus "jobs and instances".
+OpenTelemetry semantic conventions, resource attributes; Datadog unified service tagging; Prometheus "jobs and
+instances".
 """
 
 from __future__ import annotations
@@ -85,10 +86,8 @@ def resolve(labels: Mapping[str, str], name: str, order: Iterable[str] = ("servi
     `service` is the first non-empty one of `order`; `env`, `version`, `host` are looked up under their own name, then
     under their OpenTelemetry names, then under those names with dots as underscores.
     """
-    if name == "service":
-        candidates = [*order, *_otel_spellings(name)]
-    else:
-        candidates = [name, *_otel_spellings(name)]
+    own = order if name == "service" else [name]
+    candidates = [*own, *_otel_spellings(name)]
     return next((labels[c] for c in candidates if labels.get(c)), "")
 
 

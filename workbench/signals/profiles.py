@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ShapeError
+from workbench.signals.time import MAX_NS, MIN_NS
 
 __all__ = ["Profiles", "build_profiles", "check_profiles", "concat_profiles"]
 
@@ -113,7 +114,7 @@ def concat_profiles(parts: Sequence[Profiles]) -> Profiles:
     if not parts:
         return build_profiles({"time": [], "stack": [], "value": []}, [])
     frames = pd.concat([p.frames for p in parts], ignore_index=True)
-    frame_ids = frames.groupby(["function", "file", "line"], sort=False).ngroup().to_numpy(np.int32)
+    frame_ids = frames.groupby(["function", "file", "line"], sort=False).ngroup().to_numpy().astype(np.int32)
     frames = frames.iloc[np.unique(frame_ids, return_index=True)[1]].reset_index(drop=True)
     frame_base = np.cumsum([0, *(len(p.frames) for p in parts)])
     node_rows: dict[tuple[int, int], int] = {}
@@ -148,10 +149,21 @@ def check_profiles(profiles: Profiles) -> Profiles:
         missing = sorted(names - set(table.columns))
         if missing:
             raise ShapeError(f"profiles.{what} lack the columns {missing}: use build_profiles.")
-    if str(profiles.samples["time"].dtype) != "datetime64[ns]":
+    dtypes = {"time": "datetime64[ns]", "stack": "int32", "value": "int64", **dict.fromkeys(_TEXT, "str")}
+    for name, wanted in dtypes.items():
+        if str(profiles.samples[name].dtype) != wanted:
+            raise ShapeError(
+                f"profiles.samples {name!r} has dtype {profiles.samples[name].dtype}; it must be {wanted}:"
+                " use build_profiles."
+            )
+    stamps = profiles.samples["time"].to_numpy().view(np.int64)
+    outside = int(((stamps < MIN_NS) | (stamps >= MAX_NS)).sum())
+    if outside:
         raise ShapeError(
-            f"profiles.samples 'time' has dtype {profiles.samples['time'].dtype}; it must be datetime64[ns]."
+            f"profiles hold {outside} instants outside 1970-2261 or missing: drop or repair those samples."
         )
+    if (np.diff(stamps) < 0).any():
+        raise ShapeError("profiles.samples are not sorted by time: use build_profiles.")
     parent = profiles.stacks["parent"].to_numpy()
     if len(parent) and ((parent >= np.arange(len(parent))) | (parent < -1)).any():
         raise ShapeError("profiles.stacks hold a parent that does not come before its child: use build_profiles.")

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import ShapeError
+from workbench.signals.time import MAX_NS, MIN_NS
 
 __all__ = [
     "EVENT_COLUMNS",
@@ -42,7 +43,8 @@ SPAN_COLUMNS = {
 """Required columns of spans; `parent` is the row of the parent span in the same frame, -1 for none."""
 
 EVENT_COLUMNS = {
-    "time": "time", "end": "nullable time", "kind": "str", "service": "str", "env": "str", "title": "str", "severity": "int8",
+    "time": "time", "end": "nullable time", "kind": "str", "service": "str", "env": "str", "title": "str",
+    "severity": "int8",
 }  # fmt: skip
 """Required columns of events; `end` is NaT for an instant."""
 
@@ -62,37 +64,60 @@ FAULT_KINDS = (
 """The one list of fault kinds: recorded truth, hypotheses and runbooks all use it."""
 
 
-def _column(values: Any, dtype: str, n: int) -> Any:
-    if dtype in ("time", "nullable time"):
-        return pd.Series(np.asarray(values).astype("datetime64[ns]"))
+_DEFAULTS = {"str": "", "int8": 0, "int32": -1, "int64": 0, "nullable time": np.datetime64("NaT", "ns")}
+
+
+def _instants(values: Any) -> pd.Series:
+    """Return datetimes, ISO 8601 text or whole nanoseconds (missing ones allowed) as naive UTC `datetime64[ns]`."""
+    stamps = pd.Series(np.asarray(values))
+    if pd.api.types.infer_dtype(stamps, skipna=True) in ("integer", "floating", "mixed-integer-float"):
+        return stamps.astype("Int64").astype("datetime64[ns]")
+    if stamps.dtype.kind != "M" or stamps.dt.tz is not None:
+        stamps = pd.to_datetime(stamps, utc=True, format="ISO8601").dt.tz_localize(None)
+    return stamps.astype("datetime64[ns]")
+
+
+def _column(values: Any, dtype: str) -> pd.Series:
+    """Return one required column; the index of a Series given is ignored, a number that does not fit is an error."""
     if dtype == "str":
-        return pd.Series(values, dtype="object").fillna("").astype("str")
-    return pd.Series(np.asarray(values).astype(dtype))
+        return pd.Series(np.asarray(values, object), dtype="object").fillna("").astype("str")
+    if dtype in ("time", "nullable time"):
+        return _instants(values)
+    given = np.asarray(values)
+    with np.errstate(invalid="ignore"):
+        numbers = given.astype(dtype)
+    if not (numbers == given).all():
+        raise ValueError(f"{given[numbers != given][0]} is not a whole number of {dtype}")
+    return pd.Series(numbers)
 
 
-_DEFAULTS = {"str": "", "int8": 0, "int32": -1, "int64": 0}
+def _columns(columns: Mapping[str, Any], n: int, shape: str) -> dict[str, Any]:
+    """Return every column as something of length n; a single text or number is repeated."""
+    out = {}
+    for name, values in columns.items():
+        if not pd.api.types.is_list_like(values):
+            values = np.full(n, values, object if isinstance(values, str) or values is None else None)
+        if len(values) != n:
+            raise ShapeError(f"{shape} column {name!r} has {len(values)} rows; 'time' has {n}: give one value per row.")
+        out[name] = values
+    return out
 
 
 def _build(columns: Mapping[str, Any], required: Mapping[str, str], shape: str) -> pd.DataFrame:
     if "time" not in columns:
         raise ShapeError(f"{shape} need a 'time' column; got {sorted(columns) or 'no columns'}.")
     n = len(columns["time"])
+    given = _columns(columns, n, shape)
     data: dict[str, Any] = {}
     for name, dtype in required.items():
-        if name in columns:
-            data[name] = _column(columns[name], dtype, n)
-        elif dtype == "nullable time":
-            data[name] = pd.Series(np.full(n, np.datetime64("NaT", "ns")))
-        else:
-            data[name] = _column(np.full(n, _DEFAULTS[dtype], dtype=object if dtype == "str" else dtype), dtype, n)
-    for name, values in columns.items():
-        if name not in required:
-            data[name] = values if isinstance(values, pd.Series) else pd.Series(values)
-            data[name].index = pd.RangeIndex(n)
-    try:
-        return pd.DataFrame(data, index=pd.RangeIndex(n))
-    except ValueError as error:
-        raise ShapeError(f"{shape} columns differ in length: {error}.") from error
+        values = given.pop(name) if name in given else np.full(n, _DEFAULTS[dtype])
+        try:
+            data[name] = _column(values, dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ShapeError(f"{shape} column {name!r} cannot be {dtype}: {str(error)[:200]}.") from error
+    for name, values in given.items():
+        data[name] = pd.Series(values).set_axis(pd.RangeIndex(n))
+    return pd.DataFrame(data, index=pd.RangeIndex(n))
 
 
 def build_logs(columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -101,7 +126,13 @@ def build_logs(columns: Mapping[str, Any]) -> pd.DataFrame:
     Parameters
     ----------
     columns : mapping of str to array of shape (n,)
-        `time` (datetime64 or int64 ns) is required; other required columns get neutral defaults; the rest are attributes.
+        `time` (datetime64 or int64 ns) is required; other required columns get neutral defaults; the rest are
+        attributes. A single text or number stands for n equal ones.
+
+    Raises
+    ------
+    ShapeError
+        If `time` is absent, columns differ in length, or values do not fit the column.
     """
     frame = _build(columns, LOG_COLUMNS, "logs")
     return frame.sort_values("time", kind="stable", ignore_index=True)
@@ -142,8 +173,9 @@ def link_parents(trace_id: pd.Series, span_id: pd.Series, parent_span_id: pd.Ser
     n = len(trace_id)
     if n == 0:
         return np.empty(0, np.int32)
-    trace = pd.factorize(trace_id)[0].astype(np.int64)
-    codes = pd.factorize(pd.concat([span_id, parent_span_id], ignore_index=True))[0].astype(np.int64)
+    trace = pd.factorize(trace_id, use_na_sentinel=False)[0].astype(np.int64)
+    ids = pd.concat([span_id, parent_span_id], ignore_index=True)
+    codes = pd.factorize(ids, use_na_sentinel=False)[0].astype(np.int64)
     width = int(codes.max()) + 1
     own, wanted = trace * width + codes[:n], trace * width + codes[n:]
     order = np.argsort(own, kind="stable")
@@ -175,10 +207,15 @@ def _check(frame: pd.DataFrame, required: Mapping[str, str], shape: str, by: lis
         wanted = {"time": "datetime64[ns]", "nullable time": "datetime64[ns]"}.get(dtype, dtype)
         if str(have) != wanted:
             raise ShapeError(f"{shape} column {name!r} has dtype {have}; it must be {wanted}: use build_{shape}.")
-    if frame["time"].isna().any():
-        raise ShapeError(f"{shape} have {int(frame['time'].isna().sum())} rows without a time: drop or repair them.")
-    order = frame[by]
-    if not order.equals(order.sort_values(by, kind="stable", ignore_index=True)):
+    stamps = frame["time"].to_numpy().view(np.int64)
+    outside = int(((stamps < MIN_NS) | (stamps >= MAX_NS)).sum())
+    if outside:
+        raise ShapeError(f"{shape} hold {outside} instants outside 1970-2261 or missing: drop or repair those rows.")
+    ordered = stamps[1:] >= stamps[:-1]
+    if "trace_id" in by:
+        trace = frame["trace_id"].to_numpy(object)
+        ordered = (trace[1:] > trace[:-1]) | ((trace[1:] == trace[:-1]) & ordered)
+    if not ordered.all():
         raise ShapeError(f"{shape} are not sorted by {', '.join(by)}: use build_{shape}.")
     return frame
 
@@ -206,6 +243,16 @@ def check_spans(frame: pd.DataFrame) -> pd.DataFrame:
     if (frame["duration_ns"] < 0).any():
         raise ShapeError("spans hold a negative duration_ns: durations are at least 0; drop or repair those rows.")
     _check_range(frame["parent"], -1, len(frame) - 1, "spans", "parent")
+    child = np.flatnonzero(frame["parent"].to_numpy() >= 0)
+    parent = frame["parent"].to_numpy()[child]
+    trace, own = frame["trace_id"].to_numpy(object), frame["span_id"].to_numpy(object)
+    wanted = frame["parent_span_id"].to_numpy(object)[child]
+    wrong = (trace[parent] != trace[child]) | (own[parent] != wanted)
+    if wrong.any():
+        raise ShapeError(
+            f"spans row {child[wrong][0]} has a parent row that is not its parent span: use build_spans anew after"
+            " rows were filtered or moved."
+        )
     return frame
 
 

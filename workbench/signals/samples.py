@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import ShapeError
+from workbench.signals.time import MAX_NS, MIN_NS
 
 __all__ = ["METRIC_KINDS", "STALE_NAN", "Samples", "build_samples", "check_samples", "concat_samples", "is_stale"]
 
@@ -66,7 +67,7 @@ class Samples:
 
     def take(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Samples:
         """Return the series at `rows` (integers or a mask), in that order."""
-        index = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        index = np.arange(len(self))[rows]
         counts = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         at = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], counts)
@@ -82,10 +83,11 @@ class Samples:
         return cut.take(np.diff(offsets) > 0)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per sample: `time`, `value`, one column per label."""
+        """Return one row per sample: `time`, `value`, one column per label (labels `time`, `value` get a `_`)."""
         rows = self.series_of_sample()
         frame = pd.DataFrame({"time": self.time, "value": self.value})
-        return pd.concat([frame, self.labels.iloc[rows].reset_index(drop=True)], axis=1)
+        labels = self.labels.rename(columns=lambda name: name + "_" if name.rstrip("_") in frame.columns else name)
+        return pd.concat([frame, labels.iloc[rows].reset_index(drop=True)], axis=1)
 
 
 def build_samples(
@@ -113,6 +115,11 @@ def build_samples(
     -------
     Samples
         Sorted by time within a series; of several samples of one series at one instant the last given is kept.
+
+    Raises
+    ------
+    ShapeError
+        If the columns differ in length, or a sample belongs to no row of `labels`.
     """
     frame = labels if isinstance(labels, pd.DataFrame) else pd.DataFrame(list(labels))
     frame = frame.astype("object").fillna("").astype("str")
@@ -121,13 +128,21 @@ def build_samples(
     kinds = np.array(["unknown"] * n if kind is None else list(kind), dtype=object)
     units = np.array([""] * n if unit is None else list(unit), dtype=object)
     which = np.asarray(series, np.int64)
-    if n and len(frame.columns):
-        group = frame.groupby(list(frame.columns), sort=False).ngroup().to_numpy()
-        first = np.unique(group, return_index=True)[1]
-        frame, kinds, units = frame.iloc[first].reset_index(drop=True), kinds[first], units[first]
-        which = group[which]
     instants = np.asarray(time).astype("datetime64[ns]")
     numbers = np.asarray(value, np.float64)
+    if not len(which) == len(instants) == len(numbers) or not n == len(kinds) == len(units):
+        raise ShapeError(
+            f"samples need as many series, times and values (got {len(which)}, {len(instants)}, {len(numbers)}), and"
+            f" as many labels, kinds and units (got {n}, {len(kinds)}, {len(units)})."
+        )
+    if len(which) and not 0 <= which.min() <= which.max() < n:
+        raise ShapeError(f"samples belong to series {which.min()} to {which.max()}; {n} label sets were given.")
+    if n:
+        columns = list(frame.columns)
+        group = frame.groupby(columns, sort=False).ngroup().to_numpy() if columns else np.zeros(n, np.int64)
+        first = np.unique(group, return_index=True)[1]
+        frame, kinds, units = frame.iloc[first].reset_index(drop=True), kinds[first], units[first]
+        which = group[which].astype(np.int64)
     order = np.lexsort((instants, which))
     which, instants, numbers = which[order], instants[order], numbers[order]
     last = np.ones(len(which), bool)
@@ -156,7 +171,8 @@ def concat_samples(parts: Sequence[Samples]) -> Samples:
 
 def is_stale(value: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Return where values are Prometheus' stale marker, bit for bit."""
-    return np.ascontiguousarray(value).view(np.uint64) == np.uint64(0x7FF0000000000002)
+    stale: npt.NDArray[np.bool_] = np.ascontiguousarray(value).view(np.uint64) == np.uint64(0x7FF0000000000002)
+    return stale
 
 
 def check_samples(samples: Samples) -> Samples:
@@ -183,8 +199,15 @@ def check_samples(samples: Samples) -> Samples:
     unknown = sorted(set(samples.kind.tolist()) - set(METRIC_KINDS))
     if unknown:
         raise ShapeError(f"samples hold the kind {unknown[0]!r}; allowed are {', '.join(METRIC_KINDS)}.")
+    if samples.labels.duplicated().any():
+        twice = samples.labels[samples.labels.duplicated()].iloc[0].to_dict()
+        raise ShapeError(f"samples hold two series with the labels {twice}: use build_samples or concat_samples.")
+    stamps = samples.time.view(np.int64)
+    outside = int(((stamps < MIN_NS) | (stamps >= MAX_NS)).sum())
+    if outside:
+        raise ShapeError(f"samples hold {outside} instants outside 1970-2261 or missing: drop or repair them.")
     inner = np.ones(max(m - 1, 0), bool)
     inner[samples.offsets[1:-1][(samples.offsets[1:-1] > 0) & (samples.offsets[1:-1] < m)] - 1] = False
-    if m and (np.diff(samples.time.view(np.int64))[inner] <= 0).any():
+    if m and (np.diff(stamps)[inner] <= 0).any():
         raise ShapeError("samples are not strictly increasing in time within a series: use build_samples.")
     return samples

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.message import Message
 
 _F = descriptor_pb2.FieldDescriptorProto
 
@@ -93,7 +92,7 @@ def _file_descriptor() -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-def _build_profile_class() -> type[Message]:
+def _build_profile_class() -> Any:
     # A private pool: another library in the process may have registered the same package from its own generated code,
     # and the default pool refuses two files that define one symbol.
     pool = descriptor_pool.DescriptorPool()

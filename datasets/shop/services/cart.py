@@ -39,8 +39,9 @@ class ChangeHistory:
     def remember(self, user: str, items: list[dict[str, Any]]) -> None:
         """Keep a snapshot of the cart, and forget the oldest ones beyond the limit."""
         detail = int(settings["history_detail"])
-        snapshot = [{"user": user, "line": n, "items": [dict(i) for i in items], "tag": f"{user}/{n}"}
-                    for n in range(detail)]
+        snapshot = [
+            {"user": user, "line": n, "items": [dict(i) for i in items], "tag": f"{user}/{n}"} for n in range(detail)
+        ]
         with self._lock:
             self._entries.append({"user": user, "snapshot": snapshot})
             del self._entries[: -int(settings["history_limit"])]
@@ -55,7 +56,7 @@ history = ChangeHistory()
 
 
 def load_saved_items(user: str) -> list[dict[str, Any]]:
-    """The items of a shopper's cart, from the store that all devices share."""
+    """Return the items of a shopper's cart, from the store that all devices share."""
     time.sleep(float(settings["saved_items_wait_s"]) * random.uniform(0.6, 1.4))
     stored: Any = store.hgetall(f"cart:{user}")
     return [json.loads(text) for text in stored.values()]
@@ -63,14 +64,14 @@ def load_saved_items(user: str) -> list[dict[str, Any]]:
 
 @app.errorhandler(UpstreamError)
 def stock_failed(error: UpstreamError) -> ResponseReturnValue:
-    """The stock could not be asked."""
+    """Say that the stock could not be asked."""
     logger.error("stock check for %s failed: %s", request.path, error, exc_info=error)
     return jsonify(error="stock cannot be checked"), 503
 
 
 @app.get("/carts/<user>")
 def show(user: str) -> ResponseReturnValue:
-    """The cart as it is."""
+    """Answer with the cart as it is."""
     items = load_saved_items(user)
     history.remember(user, items)
     logger.info("cart of %s has %d items", user, len(items))

@@ -22,7 +22,7 @@ cache = open_cache()
 
 
 def cached(key: str) -> Any:
-    """The cached value, or None; a cache that fails is logged and passed by."""
+    """Return the cached value, or None; a cache that fails is logged and passed by."""
     try:
         text = cache.get(key)
     except redis.RedisError as error:
@@ -40,7 +40,7 @@ def remember(key: str, value: Any, seconds: int) -> None:
 
 
 def list_category(category: int) -> list[dict[str, Any]]:
-    """The twelve most popular products of a category with their mean rating."""
+    """Return the twelve most popular products of a category with their mean rating."""
     with pool.connection() as connection:
         rows = connection.execute(
             "SELECT id, sku, title, price_cents FROM products WHERE category = %s ORDER BY popularity DESC LIMIT 12",
@@ -77,14 +77,14 @@ def load_product(product_id: int) -> dict[str, Any] | None:
 
 
 def promotion_price(product: dict[str, Any]) -> int:
-    """The price after the best promotion."""
+    """Return the price after the best promotion."""
     best = sorted(product["promotions"])[0]
     return int(product["price_cents"] * best)
 
 
 @app.get("/products")
 def products() -> ResponseReturnValue:
-    """A page of a category."""
+    """Answer with a page of a category."""
     category = request.args.get("category", 0, type=int)
     found = cached(f"category:{category}")
     if found is None:

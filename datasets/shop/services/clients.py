@@ -15,6 +15,8 @@ logger = logging.getLogger("shop.clients")
 class UpstreamError(RuntimeError):
     """Another service did not answer, or answered with a server error."""
 
+    __module__ = "shop.clients"
+
 
 @dataclass(frozen=True)
 class Policy:

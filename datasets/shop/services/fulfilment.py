@@ -20,9 +20,11 @@ pool = open_pool()
 class ConversionError(ValueError):
     """The order's currency has no rate."""
 
+    __module__ = "shop.fulfilment"
+
 
 def to_euro_cents(cents: int, currency: str) -> int:
-    """The amount in euro cents at today's rate."""
+    """Return the amount in euro cents at today's rate."""
     rates = {name: rate for name, rate in EURO_RATES.items() if name not in settings["withdrawn_currencies"]}
     try:
         return round(cents * rates[currency])

@@ -30,14 +30,14 @@ app = create_app("gateway", settings)
 
 
 def format_price(cents: int, locale: str) -> str:
-    """The price as the shopper's language writes it."""
+    """Return the price as the shopper's language writes it."""
     formats = {name: text for name, text in CURRENCY_FORMATS.items() if name not in settings["withdrawn_locales"]}
     return formats[locale].format(cents / 100)
 
 
 @app.errorhandler(UpstreamError)
 def upstream_failed(error: UpstreamError) -> ResponseReturnValue:
-    """A service behind the gateway failed: say so with 502 and keep the stack trace in the log."""
+    """Say with 502 that a service behind the gateway failed, and keep the stack trace in the log."""
     logger.error("request %s %s could not be served: %s", request.method, request.path, error, exc_info=error)
     return jsonify(error="service unavailable"), 502
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped]
 
 queue = Celery("orders", broker="redis://redis:6379/1")
 queue.conf.update(
     task_ignore_result=True,
     worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
     broker_transport_options={"socket_timeout": 2.0, "socket_connect_timeout": 1.0, "max_retries": 2},

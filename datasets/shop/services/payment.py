@@ -63,7 +63,7 @@ ledger = Ledger()
 
 
 def score_risk(order_id: str, cents: int) -> float:
-    """A risk between 0 and 1 from the amount and the number of recent charges."""
+    """Return a risk between 0 and 1 from the amount and the number of recent charges."""
     recent = int(str(counters.incr("charges:recent")))
     counters.expire("charges:recent", 60)
     return min(1.0, cents / 5_000_000 + recent / 10_000)
@@ -76,7 +76,7 @@ def authorise_with_acquirer(order_id: str, cents: int) -> str:
 
 
 def split_instalments(cents: int, currency: str) -> list[int]:
-    """The amount in three parts, rounded to the currency's smallest coin."""
+    """Return the amount in three parts, rounded to the currency's smallest coin."""
     unit = MINOR_UNITS[currency]
     part = cents // 3 // unit * unit
     return [part, part, cents - 2 * part]

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg_pool
 import redis
-import waitress
+import waitress  # type: ignore[import-untyped]
 from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 
@@ -38,7 +38,7 @@ class Settings:
 
 
 def version() -> tuple[int, ...]:
-    """The running release as numbers, so that code can tell old behaviour from new."""
+    """Return the running release as numbers, so that code can tell old behaviour from new."""
     return tuple(int(part) for part in os.environ.get("SERVICE_VERSION", "1.0.0").split("."))
 
 
@@ -52,7 +52,7 @@ def configure_logging() -> None:
 
 
 def create_app(name: str, settings: Settings) -> Flask:
-    """A Flask application with the two endpoints every service has: health and settings."""
+    """Create a Flask application with the two endpoints every service has: health and settings."""
     configure_logging()
     app = Flask(name)
 
@@ -70,24 +70,20 @@ def create_app(name: str, settings: Settings) -> Flask:
 
 def serve(app: Flask, threads: int = 8) -> None:
     """Serve until the process is told to stop."""
-    logger.info(
-        "service %s version %s ready with %d workers", app.name, ".".join(map(str, version())), threads
-    )
+    logger.info("service %s version %s ready with %d workers", app.name, ".".join(map(str, version())), threads)
     waitress.serve(app, host="127.0.0.1", port=int(os.environ["SERVICE_PORT"]), threads=threads, ident=None)
 
 
 def open_pool(size: int = 6) -> psycopg_pool.ConnectionPool[Any]:
-    """A pool of PostgreSQL connections; the address comes from the environment."""
+    """Open a pool of PostgreSQL connections; the address comes from the environment."""
     return psycopg_pool.ConnectionPool(
         os.environ["DATABASE_URL"], min_size=2, max_size=size, timeout=2.0, kwargs={"autocommit": True}, open=True
     )
 
 
 def open_cache() -> redis.Redis:
-    """A Redis client with short timeouts: a cache that hangs is worse than none."""
-    return redis.Redis(
-        host="redis", port=6379, socket_timeout=1.0, socket_connect_timeout=0.5, decode_responses=True
-    )
+    """Open a Redis client with short timeouts: a cache that hangs is worse than none."""
+    return redis.Redis(host="redis", port=6379, socket_timeout=1.0, socket_connect_timeout=0.5, decode_responses=True)
 
 
 class BackgroundJob:

@@ -61,9 +61,7 @@ def reserve() -> ResponseReturnValue:
 def confirm(order_id: str) -> ResponseReturnValue:
     """Mark an order's goods as sold."""
     with pool.connection() as connection:
-        done = connection.execute(
-            "UPDATE reservations SET confirmed = true WHERE order_id = %s", (order_id,)
-        ).rowcount
+        done = connection.execute("UPDATE reservations SET confirmed = true WHERE order_id = %s", (order_id,)).rowcount
     if not done:
         logger.warning("order %s had nothing reserved", order_id)
     logger.info("confirmed %d lines of order %s", done, order_id)

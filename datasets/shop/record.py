@@ -1,0 +1,111 @@
+"""Play one scenario and write its recording."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from datasets.shop.card import write_card
+from datasets.shop.decoys import Decoy, plan_decoys, play_decoy
+from datasets.shop.events import EventLog, timestamp
+from datasets.shop.faults import Fault
+from datasets.shop.framing import write_recording
+from datasets.shop.load import Load
+from datasets.shop.plan import Outcome, Plan
+from datasets.shop.receiver import Receiver
+from datasets.shop.scenarios import Scenario
+from datasets.shop.supervisor import Shop
+
+#: Niceness asked for: the shop shares its machine with other work, whose load must not look like an incident.
+PRIORITY = -10
+
+
+def raise_priority() -> bool:
+    """Ask for more processor time than the machine's other work; False where that is not permitted."""
+    try:
+        if os.getpriority(os.PRIO_PROCESS, 0) > PRIORITY:
+            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+    except PermissionError:
+        return False
+    return True
+
+
+def _wait_until(began: float, offset_s: float) -> None:
+    time.sleep(max(0.0, began + offset_s - time.monotonic()))
+
+
+def _play_decoys(decoys: list[Decoy], began: float, shop: Shop, events: EventLog) -> threading.Thread:
+    def play() -> None:
+        for decoy in decoys:
+            _wait_until(began, decoy.offset_s)
+            play_decoy(decoy, shop, events)
+
+    thread = threading.Thread(target=play, name="decoys", daemon=True)
+    thread.start()
+    return thread
+
+
+def _play(scenario: Scenario, plan: Plan, receiver: Receiver, events: EventLog) -> Outcome:
+    """Run the shop through all phases while the receiver records."""
+    permitted = raise_priority()
+    with Shop(receiver.address) as shop:
+        load = Load(lambda: shop.routes["gateway"], plan.rate, plan.seed)
+        load.start()
+        try:
+            time.sleep(plan.warm_up_s)
+            load.statuses.clear()
+            receiver.recording = True
+            start, began = datetime.now(UTC), time.monotonic()
+            decoys = _play_decoys(plan_decoys(scenario, plan.seed, plan.total_s), began, shop, events)
+            fault = Fault(scenario, shop, load, events) if scenario.kind else None
+            _wait_until(began, plan.normal_s)
+            fault_start = fault.begin() if fault else None
+            _wait_until(began, plan.normal_s + plan.fault_s)
+            fault_end = fault.end() if fault else None
+            _wait_until(began, plan.total_s)
+            decoys.join(30)
+            receiver.recording = False
+            end = datetime.now(UTC)
+        finally:
+            load.stop()
+    return Outcome(start, end, fault_start, fault_end, dict(load.statuses), permitted)
+
+
+def record(scenario: Scenario, plan: Plan, out: Path) -> Path:
+    """Play `scenario` and write the recording to the folder `out`/NAME, which must not exist.
+
+    Raises
+    ------
+    FileExistsError
+        There is a recording of that name already; recordings are never changed.
+    """
+    target = out / scenario.name
+    if target.exists():
+        raise FileExistsError(f"{target} exists already; choose another --out folder or remove it first")
+    receiver, events = Receiver(), EventLog()
+    try:
+        outcome = _play(scenario, plan, receiver, events)
+    finally:
+        receiver.close()
+    unfinished = out / f".{scenario.name}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name, bodies in receiver.bodies.items():
+        write_recording(unfinished / name, bodies)
+    truth = {
+        "name": scenario.name,
+        "service": scenario.service,
+        "kind": scenario.kind,
+        "start": timestamp(outcome.fault_start) if outcome.fault_start else None,
+        "end": timestamp(outcome.fault_end) if outcome.fault_end else None,
+    }
+    (unfinished / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
+    (unfinished / "events.json").write_text(json.dumps(events.rows(), indent=2) + "\n", encoding="utf-8")
+    write_card(unfinished, scenario, plan, outcome, receiver.compressed_requests)
+    unfinished.rename(target)
+    return target

@@ -1,0 +1,346 @@
+"""The `workbench` command.
+
+Exit codes: 0 success, 2 bad usage, 1 failure with one sentence on standard error. With `--json` exactly one JSON
+document goes to standard output.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench.errors import InvalidInput, WorkbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.diagnose import Investigation
+    from workbench.session import Bench
+
+__all__ = ["cli", "main"]
+
+_STORE = click.option("--store", default=None, metavar="PATH", help="Folder of the store.")
+_START = click.option("--start", default=None, metavar="T", help="ISO 8601 time, 'now', or an offset such as -6h.")
+_END = click.option("--end", default=None, metavar="T", help="End of the window, as --start.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    warnings.filterwarnings("default", category=UserWarning, module="workbench")
+    try:
+        cli.main(prog_name="workbench", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except InvalidInput as error:
+        click.echo(f"workbench: {error}", err=True)
+        sys.exit(2)
+    except (WorkbenchError, OSError) as error:
+        click.echo(f"workbench: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="workbench-observability", prog_name="workbench")
+def cli() -> None:
+    """Investigate incidents from your own telemetry: ingest it, query it, find what broke."""
+
+
+def _open(store: str | None, *, create: bool = False) -> Bench:
+    from workbench import session
+
+    return session.open(store, create=create)
+
+
+def _print_json(document: Any) -> None:
+    click.echo(json_module.dumps(document, indent=2, default=str, allow_nan=False))
+
+
+@cli.command()
+@click.argument("name", required=False, metavar="[INCIDENT]")
+@click.option("--out", default="investigation", show_default=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option("--lab", "lab_after", is_flag=True, help="Open the executed notebook in JupyterLab afterwards.")
+def demo(name: str | None, out: Path, lab_after: bool) -> None:
+    """Ingest a recorded incident, investigate it, write investigation.html and postmortem.html."""
+    from workbench.runbooks import demo as demonstration
+
+    demonstration.run(name, out, echo=click.echo)
+    if lab_after:
+        _start_lab(out)
+
+
+@cli.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@_START
+@_END
+@click.option("--format", "format_", default=None, metavar="NAME", help="Read as this format instead of detecting it.")
+@click.option("--map", "mapping", multiple=True, metavar="COLUMN=FIELD", help="Table column mapping, such as time=ts.")
+@_STORE
+@_JSON
+def ingest(
+    sources: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    format_: str | None,
+    mapping: tuple[str, ...],
+    store: str | None,
+    as_json: bool,
+) -> None:
+    """Read telemetry files and folders into the store; the format is detected."""
+    pairs = dict(_pair(item) for item in mapping)
+    with _open(store, create=True) as bench:
+        report = bench.ingest(
+            *sources, format=format_, mapping=pairs or None, start=start, end=end, progress=not as_json and sys.stderr.isatty()
+        )
+        if as_json:
+            _print_json(report.to_json())
+        else:
+            click.echo(str(report))
+            click.echo(f"store: {bench.store.path}")
+
+
+def _pair(item: str) -> tuple[str, str]:
+    column, equals, field = item.partition("=")
+    if not (column and equals and field):
+        raise InvalidInput(f"mapping {item!r} is not COLUMN=FIELD: write for example --map time=ts.")
+    return column, field
+
+
+@cli.command()
+@click.argument("signal", type=click.Choice(["metrics", "logs", "spans", "events"]))
+@click.argument("expr", default="")
+@_START
+@_END
+@click.option("--step", default=None, metavar="D", help="Distance of metric steps, such as 30s.")
+@click.option("--at", default=None, metavar="T", help="One instant instead of a window (metrics).")
+@click.option("--format", "format_", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--limit", default=50, show_default=True, help="Most rows of a table.")
+@_STORE
+def query(
+    signal: str,
+    expr: str,
+    start: str | None,
+    end: str | None,
+    step: str | None,
+    at: str | None,
+    format_: str,
+    limit: int,
+    store: str | None,
+) -> None:
+    """Query the store: PromQL for metrics, the search language for logs, spans and events."""
+    with _open(store) as bench:
+        if signal == "metrics":
+            frame = _metrics_frame(bench, expr, start, end, step, at)
+        else:
+            frame = getattr(bench, signal)(expr, start=start, end=end)
+    if format_ == "table":
+        text = frame.head(limit).to_string(max_colwidth=80) if len(frame) else "no rows"
+        click.echo(_printable(text))
+        if len(frame) > limit:
+            click.echo(f"... {len(frame) - limit:,} more rows (--limit)")
+    elif format_ == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    else:
+        _print_json(json_module.loads(frame.to_json(orient="records", date_format="iso", date_unit="ns")))
+
+
+def _printable(text: str) -> str:
+    """Replace control characters, which telemetry could use to drive the terminal."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _metrics_frame(
+    bench: Bench, expr: str, start: str | None, end: str | None, step: str | None, at: str | None
+) -> pd.DataFrame:
+    import numpy as np
+
+    from workbench.signals import labels_of, parse_time
+
+    if not expr:
+        raise InvalidInput("the metrics query is empty: give a PromQL expression.")
+    if at is not None:
+        instant = parse_time(at)
+        array = bench.metrics(expr, instant, instant + np.timedelta64(1, "ns"), step="1s")
+    else:
+        array = bench.metrics(expr, start, end, step)
+    labels = labels_of(array)
+    row, column = np.nonzero(~np.isnan(array.values))
+    frame = labels.iloc[row].reset_index(drop=True)
+    frame.insert(0, "time", array["time"].values[column])
+    frame["value"] = array.values[row, column]
+    return frame
+
+
+@cli.command()
+@_START
+@_END
+@click.option("--at", default=None, metavar="T", help="Investigate the 30 minutes around one instant.")
+@click.option("--service", default=None, metavar="S", help="Only this service and what it calls.")
+@click.option("--out", default=None, type=click.Path(path_type=Path), help="Also write notebooks and HTML into this folder.")
+@_STORE
+@_JSON
+def investigate(
+    start: str | None,
+    end: str | None,
+    at: str | None,
+    service: str | None,
+    out: Path | None,
+    store: str | None,
+    as_json: bool,
+) -> None:
+    """Find the onset, the suspects and the evidence for each; without times, over the whole store."""
+    if at is not None:
+        if start or end:
+            raise InvalidInput("--at was given with --start or --end: give either the instant or the window.")
+        start, end = _around(at)
+    with _open(store) as bench:
+        found = bench.investigate(start, end, service)
+        if as_json:
+            _print_json(found.to_json())
+        else:
+            click.echo(_printable(_report(found)))
+        if out is not None:
+            from workbench.runbooks import demo as demonstration
+
+            written = demonstration.write(bench.store.path, found, out)
+            click.echo("\n".join(f"wrote {path}" for path in written), err=as_json)
+
+
+def _around(at: str) -> tuple[str, str]:
+    import numpy as np
+
+    from workbench.signals import parse_time
+
+    instant, half = parse_time(at), np.timedelta64(15, "m")
+    return str(instant - half), str(instant + half)
+
+
+def _report(found: Investigation) -> str:
+    return str(found.show("hypotheses").text())
+
+
+@cli.group()
+def runbook() -> None:
+    """List, show and run the shipped notebooks."""
+
+
+@runbook.command("list")
+def runbook_list() -> None:
+    """List the shipped notebooks."""
+    from workbench import resources
+
+    for name, path in resources.notebooks().items():
+        click.echo(f"{name:16} {path}")
+
+
+@runbook.command("show")
+@click.argument("name")
+def runbook_show(name: str) -> None:
+    """Show the parameters that a notebook declares, with their defaults."""
+    from workbench import resources, runbooks
+
+    for parameter, default in runbooks.parameters(resources.notebook(name)).items():
+        click.echo(f"{parameter} = {default!r}")
+
+
+@runbook.command("run")
+@click.argument("name")
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter; VALUE is JSON or else text.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Executed notebook to write; .html beside it.")
+def runbook_run(name: str, pairs: tuple[tuple[str, str], ...], out: Path) -> None:
+    """Run a shipped notebook with parameters and render it."""
+    from workbench import resources, runbooks
+
+    executed = runbooks.run(resources.notebook(name), {key: _value(value) for key, value in pairs}, out)
+    page = runbooks.render(executed, executed.with_suffix(".html"))
+    click.echo(f"wrote {executed}\nwrote {page}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json_module.loads(text)
+    except ValueError:
+        return text
+
+
+@cli.group("store")
+def store_group() -> None:
+    """Look after the store."""
+
+
+@store_group.command("status")
+@_STORE
+@_JSON
+def store_status(store: str | None, as_json: bool) -> None:
+    """Say what the store holds and how large it is."""
+    with _open(store) as bench:
+        status = bench.store.status()
+        if as_json:
+            _print_json(status)
+            return
+        click.echo(f"store {bench.store.path}")
+        click.echo(f"{status['samples']:,} samples of {status['series']:,} series, {status['bytes']['total']:,} bytes")
+        for signal, row in status["signals"].items():
+            click.echo(f"  {signal:9} " + ", ".join(f"{key} {value}" for key, value in row.items()))
+
+
+@store_group.command("seal")
+@_STORE
+def store_seal(store: str | None) -> None:
+    """Turn hot rows into segments."""
+    with _open(store) as bench:
+        sealed = bench.store.seal()
+        click.echo("sealed " + (", ".join(f"{n:,} {signal}" for signal, n in sealed.items() if n) or "nothing"))
+
+
+@store_group.command("verify")
+@_STORE
+def store_verify(store: str | None) -> None:
+    """Check every checksum; exit 1 and name the damage if there is any."""
+    with _open(store) as bench:
+        damage = bench.store.verify()
+    for sentence in damage:
+        click.echo(sentence)
+    if damage:
+        sys.exit(1)
+    click.echo("sound")
+
+
+@cli.command()
+@click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def lab(folder: Path) -> None:
+    """Start JupyterLab with the workbench kernel, on loopback, asking for a token."""
+    _start_lab(folder)
+
+
+def _start_lab(folder: Path) -> None:
+    import subprocess
+
+    from workbench import settings
+
+    port = settings.load()["lab.port"]
+    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={folder.resolve()}"]
+    sys.exit(subprocess.call(command))
+
+
+@cli.command()
+def plugins() -> None:
+    """List every plug-in by group, built in or installed."""
+    from workbench import registry
+
+    for group in registry.GROUPS:
+        click.echo(group)
+        for name, target in sorted(registry.plugins(group).items()):
+            click.echo(f"  {name:14} {target}")
+
+
+if __name__ == "__main__":
+    main()

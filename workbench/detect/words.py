@@ -1,0 +1,71 @@
+"""Numbers and series in words, for titles of events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+__all__ = ["describe", "quantity", "series_text"]
+
+_TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (0.0, "ns"))
+_BYTES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (0.0, "B"))
+_PLAIN = ((1e9, "G"), (1e6, "M"), (1e4, "k"), (0.0, ""))
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return a number with its unit, three digits, in the scale a person would choose.
+
+    Parameters
+    ----------
+    value : float
+    unit : str
+        UCUM as OpenTelemetry writes it: "s", "By", "1", "%", "{request}", "By/s"; "" for none.
+    """
+    if not math.isfinite(value):
+        return "nothing"
+    base, slash, per = unit.partition("/")
+    suffix = f"/{per.strip('{}')}" if slash else ""
+    if base in _SECONDS:
+        seconds = value * _SECONDS[base]
+        return _scaled(seconds, _TIME, {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}) + suffix
+    if base == "By":
+        return _scaled(value, _BYTES, {name: size or 1.0 for size, name in _BYTES}) + suffix
+    word = "" if base == "1" else base.strip("{}")
+    text = _scaled(value, _PLAIN, {name: size or 1.0 for size, name in _PLAIN})
+    return f"{text}{word if word == '%' else f' {word}' if word else ''}{suffix}"
+
+
+def _scaled(value: float, steps: tuple[tuple[float, str], ...], size: Mapping[str, float]) -> str:
+    if value == 0:
+        name = next((n for n in ("s", "B", "") if n in size), "")
+        return f"0 {name}".strip()
+    name = next(n for least, n in steps if abs(value) >= least)
+    number = f"{value / size[name]:.3g}"
+    if "e" in number:
+        number = f"{value / size[name]:.0f}" if abs(value) >= 1 else number
+    return f"{number} {name}" if len(name) > 1 or name in ("s", "B") else f"{number}{name}"
+
+
+def series_text(labels: Mapping[str, str]) -> str:
+    """Return a series as text, `metric{name="value"}` with labels sorted; quotes and backslashes are escaped."""
+    parts = [
+        '{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
+        for name, value in sorted(labels.items())
+        if name != "metric"
+    ]
+    return labels.get("metric", "") + ("{" + ",".join(parts) + "}" if parts else "")
+
+
+def describe(labels: Mapping[str, str], before: float, after: float, unit: str) -> str:
+    """Return one sentence on a shift: the metric, which way it went, from what to what."""
+    where = ", ".join(
+        value for name, value in sorted(labels.items()) if name not in ("metric", "service", "env", "version", "host")
+    )
+    name = labels.get("metric", "value") + (f" ({where[:80]})" if where else "")
+    verb = "rose" if after > before else "fell" if after < before else "became unsteady"
+    if not (math.isfinite(before) and math.isfinite(after)):
+        verb = "changed"
+    elif before == after:
+        return f"{name} became unsteady at {quantity(after, unit)}"
+    return f"{name} {verb} from {quantity(before, unit)} to {quantity(after, unit)}"

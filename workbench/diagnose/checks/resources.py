@@ -1,0 +1,203 @@
+"""What the processes used up: CPU, memory, locks; from metrics and profiles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from workbench import profiles
+from workbench.diagnose.checks.wording import quoted, search
+from workbench.diagnose.investigation import Evidence
+from workbench.diagnose.resources import resource_series
+from workbench.diagnose.scene import BEFORE, DURING, Scene
+from workbench.signals import Profiles
+
+__all__ = ["CpuSaturation", "LockContention", "MemoryLeak"]
+
+_STEP = np.timedelta64(5 * 10**9, "ns")
+
+
+def _series(scene: Scene) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Return labels, values (n, t) and phases (t,) of the CPU and memory series."""
+    start, end = scene.telemetry.window
+    step = max(_STEP, (end - start) / 400)
+    n = int((end - start) // step)
+    labels, values = resource_series(scene.telemetry.metrics, start, step, n)
+    return labels, values, scene.phase(start + step * np.arange(1, n + 1))
+
+
+def _median(values: np.ndarray, phases: np.ndarray, phase: int) -> np.ndarray:
+    part = values[:, phases == phase]
+    known = ~np.isnan(part).all(axis=1) if part.size else np.zeros(len(values), bool)
+    out = np.full(len(values), np.nan)
+    out[known] = np.nanmedian(part[known], axis=1)
+    return out
+
+
+class CpuSaturation:
+    """Mechanism: a service burns far more CPU than its traffic explains."""
+
+    name = "cpu"
+
+    def run(self, scene: Scene) -> list[Evidence]:
+        """Return one finding per service whose CPU use rose by a tenth of a core beyond what traffic explains."""
+        labels, values, phases = _series(scene)
+        before, during = _median(values, phases, BEFORE), _median(values, phases, DURING)
+        growth = scene.arrivals[1] / scene.arrivals[0] if scene.arrivals[0] else 1.0
+        found = []
+        for row in np.flatnonzero((labels["metric"] == "cpu").to_numpy(bool)):
+            service = str(labels["service"].iloc[row])
+            explained = before[row] * max(growth, 1.0)
+            added = during[row] - explained
+            if not added > 0.1 or not during[row] > 2 * explained:
+                continue
+            where, part = self._hot_function(scene, service)
+            told = f", most of it ({100 * part:.0f} %) below {where}" if where else ""
+            found.append(
+                Evidence(
+                    check=self.name,
+                    service=service,
+                    kind="cpu_saturation",
+                    statement=f"{service} used {during[row]:.2f} CPU cores at the median, {before[row]:.2f} before{told}.",
+                    query=f"bench.profiles({f'service:{quoted(service)}'!r}, sample_type='cpu', {scene.window_text()})",
+                    strength=24.0 * float(np.clip(added / 0.4, 0, 1)),
+                    onset=scene.fault[0],
+                    rows=int((phases == DURING).sum()),
+                    component=where,
+                )
+            )
+        return found
+
+    @staticmethod
+    def _hot_function(scene: Scene, service: str) -> tuple[str, float]:
+        """Return the function of the service's own code whose share of CPU grew most, and that share during."""
+        held = scene.telemetry.profiles
+        if not len(held):
+            return "", 0.0
+        mine = (held.samples["service"] == service).to_numpy() & (held.samples["sample_type"] == "cpu").to_numpy()
+        phase = scene.phase(held.samples["time"])
+        pair = [profiles.top(held.select(mine & (phase == p)), "cpu") for p in (BEFORE, DURING)]
+        if not len(pair[1]):
+            return "", 0.0
+        shares = [t.assign(share=t["total"] / max(float(t["self"].sum()), 1.0)).set_index(["function", "file"])["share"] for t in pair]
+        gain = shares[1].sub(shares[0].reindex(shares[1].index).fillna(0.0))
+        own = [not _foreign(file) for _, file in gain.index]
+        gain = gain[own]
+        if gain.empty or gain.max() < 0.1:
+            return "", 0.0
+        # Of the frames on one hot path, which all grew alike, the deepest tells most: the one with the most self time.
+        near = gain[gain > 0.8 * gain.max()]
+        best = pair[1].set_index(["function", "file"])["self"].reindex(near.index).idxmax()
+        return f"{best[0]} ({best[1]})", float(shares[1][best])
+
+
+def _foreign(file: str) -> bool:
+    """Return whether a file belongs to the runtime or an installed package rather than to the service."""
+    return file.startswith(("<", "python3", "/usr/lib")) or "site-packages" in file or "/lib/python" in file or not file
+
+
+class MemoryLeak:
+    """Mechanism: the memory of a service grows steadily and does not come back."""
+
+    name = "memory"
+
+    def run(self, scene: Scene) -> list[Evidence]:
+        """Return one finding per service whose memory grew by a fifth and 16 MiB, steadily, while the fault lasted."""
+        labels, values, phases = _series(scene)
+        found = []
+        for row in np.flatnonzero((labels["metric"] == "memory").to_numpy(bool)):
+            before, during = (values[row, phases == p] for p in (BEFORE, DURING))
+            before, during = before[~np.isnan(before)], during[~np.isnan(during)]
+            if len(before) < 3 or len(during) < 3:
+                continue
+            usual = float(np.median(before))
+            wander = float(np.percentile(before, 95) - np.percentile(before, 5))
+            peak = float(during.max())
+            grown = peak - usual
+            thirds = [float(np.median(part)) for part in np.array_split(during, 3)]
+            steady = thirds[0] < thirds[1] < thirds[2]
+            if grown < max(16.0, 0.2 * usual, 2 * wander) or not steady:
+                continue
+            service = str(labels["service"].iloc[row])
+            minutes = scene.seconds(DURING) / 60
+            found.append(
+                Evidence(
+                    check=self.name,
+                    service=service,
+                    kind="memory_leak",
+                    statement=f"The memory of {service} grew steadily from {usual:.0f} to {peak:.0f} MiB"
+                    f" ({grown / minutes:.0f} MiB a minute); it moved within {wander:.0f} MiB before.",
+                    query=f"bench.metrics({self._expression(scene, service)!r}, {scene.window_text()})",
+                    strength=45.0 * float(np.clip(grown / max(usual, 32.0), 0.4, 1)),
+                    onset=scene.fault[0],
+                    rows=len(during),
+                )
+            )
+        return found
+
+    @staticmethod
+    def _expression(scene: Scene, service: str) -> str:
+        return f'{{"process.memory.usage", service={quoted(service)}}}'
+
+
+class LockContention:
+    """Mechanism: threads of a service stand at a lock; from wall-clock profiles with native leaves."""
+
+    name = "locks"
+
+    def run(self, scene: Scene) -> list[Evidence]:
+        """Return one finding per service whose threads wait for locks half a tenth of a second per second longer."""
+        held = scene.telemetry.profiles
+        if not len(held):
+            return []
+        waits, where = lock_waits(held)
+        phase = scene.phase(held.samples["time"])
+        wall = (held.samples["sample_type"] == "wall").to_numpy()
+        value = held.samples["value"].to_numpy() * waits * wall / 1e9
+        found = []
+        for service in pd.unique(held.samples["service"]):
+            mine = (held.samples["service"] == service).to_numpy()
+            old, new = (float(value[mine & (phase == p)].sum()) / scene.seconds(p) for p in (BEFORE, DURING))
+            if new - old < 0.05 or new < 3 * old:
+                continue
+            during = mine & (phase == DURING) & (value > 0)
+            site = pd.Series(value[during]).groupby(where[during]).sum().idxmax()
+            found.append(
+                Evidence(
+                    check=self.name,
+                    service=str(service),
+                    kind="lock_contention",
+                    statement=f"Threads of {service} stood at locks for {new:.2g} s per second, {old:.2g} before,"
+                    f" most at {site}.",
+                    query=f"bench.profiles({f'service:{quoted(str(service))}'!r}, sample_type='wall', {scene.window_text()})",
+                    strength=26.0 * float(np.clip((new - old) / 0.2, 0.3, 1)),
+                    onset=scene.fault[0],
+                    rows=int(during.sum()),
+                    component=str(site),
+                )
+            )
+        return found
+
+
+def lock_waits(held: Profiles) -> tuple[np.ndarray, np.ndarray]:
+    """Return which samples wait for a lock (bool, shape (m,)) and the function that waits (str objects, shape (m,)).
+
+    A wait for a lock ends in a native frame that enters a `with` or calls `acquire`, or in a named lock primitive of
+    another runtime. Idle workers also end in `acquire`, inside the runtime's own queues and conditions; those do not
+    count.
+    """
+    frames, stacks = held.frames, held.stacks
+    name = frames["function"].to_numpy(object)
+    native = np.array([n.endswith((".__enter__", ".acquire")) or "lock_slow" in n or "futex_wait" in n for n in name], bool)
+    runtime = np.array([_foreign(f) and not f.startswith("<native") for f in frames["file"].to_numpy(object)], bool)
+    frame = stacks["frame"].to_numpy()
+    parent = stacks["parent"].to_numpy()
+    above = np.where(parent >= 0, frame[parent], 0) if len(frame) else frame
+    waiting = native[frame] & (parent >= 0) & ~runtime[above] if len(frame) else np.zeros(0, bool)
+    leaf = held.samples["stack"].to_numpy()
+    known = leaf >= 0
+    hit = np.zeros(len(leaf), bool)
+    hit[known] = waiting[leaf[known]]
+    site = np.full(len(leaf), "", object)
+    site[hit] = name[above[leaf[hit]]]
+    return hit, site

@@ -1,0 +1,197 @@
+"""What an incident cost, counted on the requests that came in from outside.
+
+An entry span is the first server span on its path: what a user, not another service, was waiting for. An entry request
+failed when its span says so or answered with HTTP 5xx; it was slow when it took longer than 95 of 100 requests of the
+same operation did before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.diagnose.investigation import Investigation, Window
+from workbench.incidents import wording
+
+__all__ = ["SLOW_QUANTILE", "Impact", "Period", "entry_spans", "impact"]
+
+SLOW_QUANTILE = 0.95
+"""A request is slow when it takes longer than this share of requests of its operation did before."""
+
+_ENOUGH_CALLS = 30
+_QUIET_BINS = 3
+
+
+@dataclass(frozen=True)
+class Period:
+    """Entry requests of one part of the window.
+
+    Attributes
+    ----------
+    requests, failed, slow, affected : int
+        `affected` are failed, slow, or both.
+    p50_ns, p95_ns : float
+        Quantiles of duration, nanoseconds; NaN without requests.
+    seconds : float
+        Length of the part.
+    """
+
+    requests: int
+    failed: int
+    slow: int
+    affected: int
+    p50_ns: float
+    p95_ns: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Impact:
+    """What the incident cost.
+
+    Attributes
+    ----------
+    before, during : Period
+        The part taken as normal, and from the begin of the fault until recovery (or the end of the window).
+    window : (datetime64[ns], datetime64[ns])
+        The part that `during` counts.
+    recovered : datetime64[ns]
+        When affected requests were back at their usual share for good; NaT when they were not, or nothing was affected.
+    services : tuple of str
+        Services where the requests came in, busiest first.
+    query, failed_query : str
+        What to type to see the requests, and the failed ones.
+    """
+
+    before: Period
+    during: Period
+    window: Window
+    recovered: np.datetime64
+    services: tuple[str, ...]
+    query: str
+    failed_query: str
+
+    @property
+    def minutes(self) -> float:
+        """Length of `window` in minutes."""
+        return float((self.window[1] - self.window[0]) / np.timedelta64(60, "s"))
+
+
+def entry_spans(spans: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which spans are entry spans: server spans below no other server or consumer span.
+
+    Parameters
+    ----------
+    spans : DataFrame
+        A spans shape of n rows; `parent` holds row numbers.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        Root spans instead where there is no server span at all.
+    """
+    n = len(spans)
+    kind = spans["kind"].to_numpy(object)
+    server = np.append(np.isin(kind, ("server", "consumer")), False)
+    parent = spans["parent"].to_numpy(np.int64)
+    jump = np.append(np.where(parent < 0, n, parent), n)
+    above = server[jump]
+    while (jump != n).any():
+        above = above | above[jump]
+        jump = jump[jump]
+    found: npt.NDArray[np.bool_] = (kind == "server") & ~above[:n]
+    return found if found.any() else np.asarray(parent < 0)
+
+
+def impact(investigation: Investigation) -> Impact:
+    """Count what the fault cost, on entry requests.
+
+    Parameters
+    ----------
+    investigation : Investigation
+        Where it found no fault, `during` covers its whole window and `before` is empty.
+    """
+    spans = investigation.telemetry.spans
+    entry = spans[entry_spans(spans)]
+    fault = investigation.fault or investigation.window
+    baseline = investigation.baseline or (investigation.window[0], fault[0])
+    requests = _judge(entry, baseline)
+    recovered = _recovered(requests, baseline, fault[0], investigation.window[1])
+    until = fault[1] if np.isnat(recovered) else recovered
+    during = (fault[0], max(until, fault[0] + np.timedelta64(1, "ns")))
+    services = tuple(str(name) for name in requests["service"].value_counts().index[:3])
+    where = f"{wording.term('service', services[0])} kind:server" if services else "kind:server"
+    return Impact(
+        before=_period(requests, baseline),
+        during=_period(requests, during),
+        window=during,
+        recovered=recovered,
+        services=services,
+        query=wording.call("spans", where, during),
+        failed_query=wording.call("spans", f"{where} status:error", during),
+    )
+
+
+def _judge(entry: pd.DataFrame, baseline: Window) -> pd.DataFrame:
+    """Return the entry requests with `failed`, `slow` and `affected`, as one small frame."""
+    frame = entry[["time", "duration_ns", "service", "name"]].reset_index(drop=True)
+    failed = entry["status"].to_numpy(object) == "error"
+    if "http.response.status_code" in entry:
+        code = pd.to_numeric(entry["http.response.status_code"], errors="coerce").to_numpy(np.float64)
+        failed = failed | (code >= 500)
+    before = frame[_within(frame["time"].to_numpy(), baseline)]
+    usual = before["duration_ns"].quantile(SLOW_QUANTILE) if len(before) else np.inf
+    operations = before.groupby(["service", "name"])["duration_ns"]
+    limits = operations.quantile(SLOW_QUANTILE)[operations.size() >= _ENOUGH_CALLS]
+    keys = pd.MultiIndex.from_frame(frame[["service", "name"]])
+    limit = limits.reindex(keys).fillna(usual).to_numpy(np.float64)
+    slow = frame["duration_ns"].to_numpy(np.float64) > limit
+    return frame.assign(failed=failed, slow=slow, affected=failed | slow)
+
+
+def _within(time: npt.NDArray[np.datetime64], window: Window) -> npt.NDArray[np.bool_]:
+    return (time >= window[0]) & (time < window[1])
+
+
+def _period(requests: pd.DataFrame, window: Window) -> Period:
+    part = requests[_within(requests["time"].to_numpy(), window)]
+    p50, p95 = part["duration_ns"].quantile([0.5, 0.95]) if len(part) else (np.nan, np.nan)
+    return Period(
+        requests=len(part),
+        failed=int(part["failed"].sum()),
+        slow=int(part["slow"].sum()),
+        affected=int(part["affected"].sum()),
+        p50_ns=float(p50),
+        p95_ns=float(p95),
+        seconds=max(0.0, float((window[1] - window[0]) / np.timedelta64(1, "s"))),
+    )
+
+
+def _recovered(
+    requests: pd.DataFrame, baseline: Window, began: np.datetime64, end: np.datetime64
+) -> np.datetime64:
+    """Return the end of the last bin with too many affected requests, if enough quiet bins with traffic follow it.
+
+    A bin is bad when its affected requests exceed the share before by three standard deviations of a binomial, and are
+    at least two.
+    """
+    never = np.datetime64("NaT", "ns")
+    width = max(np.timedelta64(10, "s"), (end - began) // 120).astype("timedelta64[ns]")
+    after = requests[_within(requests["time"].to_numpy(), (began, end))]
+    if after.empty:
+        return never
+    usual = requests[_within(requests["time"].to_numpy(), baseline)]
+    p = float(usual["affected"].mean()) if len(usual) else 0.0
+    index = ((after["time"].to_numpy() - began) // width).astype(np.int64)
+    bins = int((end - began) // width)
+    total = np.bincount(index, minlength=bins)[:bins]
+    affected = np.bincount(index[after["affected"].to_numpy(bool)], minlength=bins)[:bins]
+    bad = (affected >= 2) & (affected > p * total + 3 * np.sqrt(p * (1 - p) * total))
+    if not bad.any():
+        return never
+    last = int(np.flatnonzero(bad)[-1])
+    quiet = int((total[last + 1 :] > 0).sum())
+    return began + (last + 1) * width if quiet >= _QUIET_BINS else never

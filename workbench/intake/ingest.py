@@ -1,0 +1,222 @@
+"""Read sources, cut to a window, check every batch, write it once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from workbench import settings as settings_table
+from workbench import sources
+from workbench.errors import NotFound, ShapeError, SourceError
+from workbench.signals import SIGNALS, Batch, Profiles, Samples, build_samples, check_batch, labels_of
+from workbench.store import Store
+
+__all__ = ["Report", "ingest", "write"]
+
+
+@dataclass
+class Report:
+    """What went in and what did not.
+
+    Attributes
+    ----------
+    counts : dict of str to int
+        Samples, log records, spans, profile samples and events written, by signal.
+    skips : Counter of str
+        What was left out: reason -> count.
+    files : int
+        How many files gave data.
+    known : int
+        How many batches were already in the store and were not written again.
+    """
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIGNALS, 0))
+    skips: Counter[str] = field(default_factory=Counter)
+    files: int = 0
+    known: int = 0
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """Add the counts of one written batch."""
+        for signal, count in counts.items():
+            self.counts[signal] += count
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON types."""
+        return {"counts": self.counts, "skips": dict(self.skips), "files": self.files, "known": self.known}
+
+    def __str__(self) -> str:
+        """Return a few lines for people."""
+        held = ", ".join(f"{count:,} {signal}" for signal, count in self.counts.items() if count) or "nothing new"
+        lines = [f"stored {held} from {self.files} file{'s' * (self.files != 1)}"]
+        if self.known:
+            lines.append(f"{self.known} part{'s were' if self.known > 1 else ' was'} already in the store")
+        lines += [f"left out {count:,}: {reason}" for reason, count in self.skips.most_common()]
+        return "\n".join(lines)
+
+
+def ingest(
+    store: Store,
+    paths: Iterable[str | Path],
+    *,
+    format: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    start: np.datetime64 | None = None,
+    end: np.datetime64 | None = None,
+    progress: bool = False,
+) -> Report:
+    """Read files and folders into a store.
+
+    Parameters
+    ----------
+    store : Store
+    paths : iterable of str or Path
+        Files, or folders that are walked.
+    format : str, optional
+        Name of a registered source; detected from the content by default.
+    mapping : mapping, optional
+        Column names of a table: shape column -> column of the file.
+    start, end : datetime64[ns], optional
+        Only what lies in `[start, end)` is kept; the rest is counted.
+    progress : bool, optional
+        Show a progress bar.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    NotFound
+        If a path does not exist.
+    SourceError
+        If a single file cannot be read at all; inside a folder that is a counted skip.
+    """
+    values = settings_table.load()
+    report = Report()
+    for path in map(Path, paths):
+        if not path.exists():
+            raise NotFound(f"there is no file or folder {str(path)!r}: give the path of telemetry to read.")
+        hashes: dict[str, str] = {}
+        part: Counter[str] = Counter()
+        for name, batch in _watched(sources.read(path, format=format, mapping=mapping, settings=values), progress):
+            report.skips.update(batch.skips)
+            if batch.empty():
+                continue
+            if name not in hashes:
+                hashes[name] = _content_hash(path if path.is_file() else path / name)
+                report.files += 1
+            part[name] += 1
+            key = f"{hashes[name]}:{format or ''}:{part[name]}" if hashes[name] else None
+            if start is not None or end is not None:
+                batch = _cut(batch, start, end, report.skips)
+                key = f"{key}:{start}:{end}" if key else None
+            _write(store, batch, key, report)
+    return report
+
+
+def write(store: Store, shape: object) -> dict[str, int]:
+    """Write one shape made by hand: samples, a metrics array, a logs, spans or events frame, profiles, or a `Batch`.
+
+    Raises
+    ------
+    ShapeError
+        If the object is none of the shapes.
+    """
+    return store.write(check_batch(_as_batch(shape)))
+
+
+def _as_batch(shape: object) -> Batch:
+    if isinstance(shape, Batch):
+        return shape
+    if isinstance(shape, Samples):
+        return Batch(metrics=shape)
+    if isinstance(shape, Profiles):
+        return Batch(profiles=shape)
+    if isinstance(shape, xr.DataArray):
+        return Batch(metrics=_array_to_samples(shape))
+    if isinstance(shape, pd.DataFrame):
+        columns = set(shape.columns)
+        if {"trace_id", "span_id", "duration_ns"} <= columns:
+            return Batch(spans=shape)
+        if {"kind", "title"} <= columns:
+            return Batch(events=shape)
+        if "body" in columns:
+            return Batch(logs=shape)
+    raise ShapeError(
+        f"a {type(shape).__name__} is none of the shapes: give samples, a metrics array, a logs, spans or events frame,"
+        " or profiles (see workbench.signals)."
+    )
+
+
+def _array_to_samples(array: xr.DataArray) -> Samples:
+    labels = labels_of(array)
+    if "metric" not in labels:
+        labels["metric"] = str(array.name or "value")
+    row, column = np.nonzero(~np.isnan(array.values))
+    kind = [str(array.attrs.get("kind", "gauge"))] * len(labels)
+    unit = [str(array.attrs.get("unit", ""))] * len(labels)
+    return build_samples(labels, row, array["time"].values[column], array.values[row, column], kind, unit)
+
+
+def _write(store: Store, batch: Batch, key: str | None, report: Report) -> None:
+    if batch.empty():
+        return
+    if key is not None and store.has(key):
+        report.known += 1
+        return
+    try:
+        check_batch(batch)
+    except ShapeError as error:
+        report.skips[f"malformed batch: {error}"] += sum(batch.counts().values())
+        return
+    report.add(store.write(batch, key=key))
+
+
+def _cut(batch: Batch, start: np.datetime64 | None, end: np.datetime64 | None, skips: Counter[str]) -> Batch:
+    first = start if start is not None else np.datetime64(0, "ns")
+    last = end if end is not None else np.datetime64(np.iinfo(np.int64).max, "ns")
+    before = sum(batch.counts().values())
+    out = Batch()
+    if batch.metrics is not None:
+        out.metrics = batch.metrics.between(first, last)
+    if batch.profiles is not None:
+        out.profiles = batch.profiles.select(batch.profiles.samples["time"].between(first, last, inclusive="left"))
+    if batch.logs is not None:
+        out.logs = _rows_between(batch.logs, first, last)
+    if batch.events is not None:
+        out.events = _rows_between(batch.events, first, last)
+    if batch.spans is not None:
+        from workbench.signals import build_spans
+
+        out.spans = build_spans(dict(_rows_between(batch.spans, first, last).items()))
+    skips["outside the window asked for"] += before - sum(out.counts().values())
+    return out
+
+
+def _rows_between(frame: pd.DataFrame, start: np.datetime64, end: np.datetime64) -> pd.DataFrame:
+    return frame[frame["time"].between(start, end, inclusive="left")].reset_index(drop=True)
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _watched(items: Iterable[tuple[str, Batch]], progress: bool) -> Iterable[tuple[str, Batch]]:
+    if not progress:
+        return items
+    from tqdm.auto import tqdm
+
+    bar: Sequence[tuple[str, Batch]] = tqdm(items, desc="ingest", unit=" batches", leave=False)
+    return bar

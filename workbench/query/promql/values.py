@@ -1,0 +1,219 @@
+"""What flows between the nodes of an expression: label tables, instant vectors and ragged ranges.
+
+An instant vector is one block for all steps: `values` and `present`, both (series, steps). A value may be NaN and
+present; an absent one is NaN in the result. Labels have their Prometheus names here (`__name__`); an absent label is "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import QueryError
+from workbench.signals import Samples
+from workbench.signals.names import from_prometheus, to_prometheus
+
+__all__ = ["NAME", "Bools", "Floats", "Ints", "Labels", "Ranges", "Scalar", "Text", "Value", "Vector", "distinct"]
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+
+NAME = "__name__"
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Label table of n series: `columns` maps a name to str objects of shape (n,)."""
+
+    n: int
+    columns: Mapping[str, npt.NDArray[np.object_]]
+
+    @classmethod
+    def of_samples(cls, samples: Samples) -> Labels:
+        """Return the labels of selected samples, without columns that are empty everywhere."""
+        columns = {to_prometheus(str(c)): samples.labels[c].to_numpy(dtype=object) for c in samples.labels.columns}
+        return cls(len(samples), {name: values for name, values in columns.items() if (values != "").any()})
+
+    def column(self, name: str) -> npt.NDArray[np.object_]:
+        """Return one label of every series."""
+        found = self.columns.get(name)
+        return np.full(self.n, "", object) if found is None else found
+
+    def take(self, rows: Ints) -> Labels:
+        """Return the labels of the series at `rows`."""
+        return Labels(len(rows), {name: values[rows] for name, values in self.columns.items()})
+
+    def keep(self, names: Sequence[str]) -> Labels:
+        """Return only the named labels."""
+        return Labels(self.n, {name: self.columns[name] for name in names if name in self.columns})
+
+    def drop(self, names: Sequence[str]) -> Labels:
+        """Return all but the named labels."""
+        return Labels(self.n, {name: values for name, values in self.columns.items() if name not in names})
+
+    def with_column(self, name: str, values: npt.NDArray[np.object_]) -> Labels:
+        """Return the labels with one column set."""
+        return Labels(self.n, {**self.columns, name: values})
+
+    def groups(self) -> tuple[Ints, Ints]:
+        """Return the group of every series by all its labels, and the first series of every group."""
+        codes = np.zeros(self.n, np.int64)
+        for values in self.columns.values():
+            own, names = pd.factorize(values)
+            codes = pd.factorize(codes * (len(names) + 1) + own)[0].astype(np.int64)
+        first = np.unique(codes, return_index=True)[1].astype(np.int64)
+        return codes, first
+
+    def text(self, row: int) -> str:
+        """Return one series as Prometheus writes it: `name{label="value"}`."""
+        pairs = {name: values[row] for name, values in sorted(self.columns.items()) if values[row] != ""}
+        name = pairs.pop(NAME, "")
+        inner = ", ".join(f'{label}="{value}"' for label, value in pairs.items())
+        return f"{name}{{{inner}}}"
+
+    def order(self) -> Ints:
+        """Return the rows sorted by labels: by metric name first, then label after label by name."""
+        names = sorted(self.columns)
+        if not names or self.n < 2:
+            return np.arange(self.n)
+        keys = [np.unique(self.columns[name].astype(str), return_inverse=True)[1] for name in reversed(names)]
+        return np.lexsort(keys).astype(np.int64)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the labels under the names arrays use, sorted by name, the metric's first."""
+        names = sorted(self.columns, key=lambda name: (name != NAME, name))
+        return pd.DataFrame({from_prometheus(n): self.columns[n] for n in names}, index=range(self.n), dtype=object)
+
+
+def distinct(parts: Sequence[Labels]) -> Labels:
+    """Return the label tables one below the other."""
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    return Labels(sum(p.n for p in parts), {n: np.concatenate([p.column(n) for p in parts]) for n in names})
+
+
+@dataclass(frozen=True, eq=False)
+class Vector:
+    """An instant vector at every step.
+
+    Attributes
+    ----------
+    labels : Labels
+    values : ndarray of float64, shape (n, t)
+    present : ndarray of bool, shape (n, t)
+    drop_name : ndarray of bool, shape (n,)
+        Series whose metric name goes at the end of the evaluation.
+    ordered : bool
+        Whether the order of the rows is part of the result.
+    """
+
+    labels: Labels
+    values: Floats
+    present: Bools
+    drop_name: Bools
+    ordered: bool = False
+
+    @classmethod
+    def build(cls, labels: Labels, values: Floats, present: Bools) -> Vector:
+        """Return a vector that keeps its names."""
+        return cls(labels, values, present, np.zeros(labels.n, bool))
+
+    def take(self, rows: Ints) -> Vector:
+        """Return the series at `rows`, in that order."""
+        return replace(
+            self,
+            labels=self.labels.take(rows),
+            values=self.values[rows],
+            present=self.present[rows],
+            drop_name=self.drop_name[rows],
+        )
+
+    def compact(self) -> Vector:
+        """Return the vector without series that are absent at every step."""
+        some = self.present.any(axis=1)
+        return self if some.all() else self.take(np.flatnonzero(some))
+
+    def mapped(self, values: Floats) -> Vector:
+        """Return the vector with new values, its names to be dropped."""
+        return replace(self, values=values, drop_name=np.ones(self.labels.n, bool), ordered=False)
+
+    def finished(self) -> Vector:
+        """Return the vector after names are dropped and series with equal labels are one.
+
+        Raises
+        ------
+        QueryError
+            If two series with equal labels are present at one step.
+        """
+        out = self.compact()
+        if out.drop_name.any() and NAME in out.labels.columns:
+            names = np.where(out.drop_name, "", out.labels.columns[NAME]).astype(object)
+            out = replace(out, labels=out.labels.with_column(NAME, names))
+        return out.merged()
+
+    def merged(self) -> Vector:
+        """Return the vector with series of equal labels made one, which is an error where both are present."""
+        codes, first = self.labels.groups()
+        if len(first) == self.labels.n:
+            return self
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        count = np.add.reduceat(self.present[order].astype(np.int64), starts, axis=0)
+        if (count > 1).any():
+            row = int(first[np.flatnonzero((count > 1).any(axis=1))[0]])
+            raise QueryError(
+                f"vector cannot contain metrics with the same labelset: {self.labels.text(row)} occurs twice at one step."
+            )
+        values = np.add.reduceat(np.where(self.present, self.values, 0.0)[order], starts, axis=0)
+        return Vector(self.labels.take(first), values, count > 0, self.drop_name[first], self.ordered)
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar:
+    """One number per step, shape (t,)."""
+
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string."""
+
+    value: str
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """A range vector at every step: ragged samples and, per series and step, the half-open slice inside the window.
+
+    Attributes
+    ----------
+    labels : Labels
+    time : ndarray of int64, shape (m,)
+        Nanoseconds; no stale markers.
+    value : ndarray of float64, shape (m,)
+    offsets : ndarray of int64, shape (n + 1,)
+    low, high : ndarray of int64, shape (n, t)
+        Samples `low` to `high` lie in the window.
+    begin, end : ndarray of int64, shape (t,)
+        The window `(begin, end]`, nanoseconds.
+    drop_name : ndarray of bool, shape (n,)
+    """
+
+    labels: Labels
+    time: Ints
+    value: Floats
+    offsets: Ints
+    low: Ints
+    high: Ints
+    begin: Ints
+    end: Ints
+    drop_name: Bools
+
+
+Value = Vector | Scalar | Text | Ranges
+"""What a node evaluates to."""

@@ -1,0 +1,290 @@
+"""The object an SRE holds: `bench = workbench.open(...)`, then ask for metrics, logs, spans, profiles, events."""
+
+from __future__ import annotations
+
+import os
+import time as clock
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from workbench import settings
+from workbench.errors import InvalidInput, NotFound
+from workbench.signals import Profiles, TimeLike, duration_ns, parse_time
+from workbench.store import Store
+
+if TYPE_CHECKING:
+    from workbench.diagnose import Investigation
+    from workbench.intake import Report
+    from workbench.traces import ServiceMap
+
+__all__ = ["Bench", "find_store", "open"]
+
+_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]
+
+
+def find_store() -> Path:
+    """Return the store that `open()` takes without a path.
+
+    That is the setting `store.path` (`$WORKBENCH_STORE`), else the nearest `.workbench` folder from here upward, else
+    `store` in the user's data folder.
+    """
+    named = settings.load()["store.path"]
+    if named:
+        return Path(named).expanduser()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".workbench").is_dir():
+            return folder / ".workbench"
+    return settings.data_folder() / "store"
+
+
+def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> Bench:
+    """Open a store, made if it is not there yet.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        Folder of the store; `find_store()` by default.
+    create : bool, optional
+        Whether a missing store is made; otherwise it is an error.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds something else, or cannot be used.
+    InvalidInput
+        If the path is a URL.
+    """
+    if path is None:
+        return Bench(Store.open(find_store(), create=create))
+    text = os.fspath(path)
+    if "://" in text:
+        raise InvalidInput(f"store {text!r} is a URL: give the path of a local folder.")
+    return Bench(Store.open(Path(text).expanduser(), create=create))
+
+
+class Bench:
+    """Everything one store knows, as labelled arrays and frames.
+
+    Times are `datetime`, `Timestamp`, ISO 8601 text, or relative text (`"now"`, `"-6h"`); windows are `[start, end)` and
+    default to all that the store holds.
+
+    Parameters
+    ----------
+    store : Store
+        An open store; `workbench.open(path)` makes one.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        extent = self.store.extent()
+        if extent is None:
+            return f"<Bench {self.store.path}: empty>"
+        held = self.store.status()["signals"]
+        counts = ", ".join(f"{held[name]['rows']:,} {name}" for name in held if held[name]["rows"])
+        return f"<Bench {self.store.path}: {counts}; {_text(extent[0])} to {_text(extent[1])} UTC>"
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def ingest(
+        self,
+        *paths: str | os.PathLike[str],
+        format: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        progress: bool = False,
+    ) -> Report:
+        """Read telemetry from files and folders; see `workbench.intake.ingest`. Returns counts, skips and reasons."""
+        from workbench.intake import ingest
+
+        return ingest(
+            self.store,
+            [Path(p) for p in paths],
+            format=format,
+            mapping=mapping,
+            start=None if start is None else parse_time(start),
+            end=None if end is None else parse_time(end),
+            progress=progress,
+        )
+
+    def write(self, shape: object) -> dict[str, int]:
+        """Write samples, a metrics array, a logs, spans or events frame, or profiles; returns counts by signal."""
+        from workbench.intake import write
+
+        return write(self.store, shape)
+
+    def window(self, start: TimeLike | None = None, end: TimeLike | None = None) -> tuple[np.datetime64, np.datetime64]:
+        """Return the half-open window asked for, with what the store holds as default.
+
+        Raises
+        ------
+        NotFound
+            If the store is empty and a default is needed.
+        InvalidInput
+            If start does not lie before end.
+        """
+        if start is not None and end is not None:
+            first, last = parse_time(start), parse_time(end)
+        else:
+            extent = self.store.extent()
+            if extent is None:
+                raise NotFound(f"the store {self.store.path} is empty: ingest telemetry first.")
+            first = extent[0] if start is None else parse_time(start)
+            last = extent[1] + np.timedelta64(1, "ns") if end is None else parse_time(end)
+        if first >= last:
+            raise InvalidInput(f"the window from {_text(first)} to {_text(last)} is empty: start must lie before end.")
+        return first, last
+
+    def metrics(
+        self,
+        expr: str,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        step: str | float | None = None,
+    ) -> xr.DataArray:
+        """Evaluate PromQL at regular steps.
+
+        Parameters
+        ----------
+        expr : str
+            PromQL; names outside its alphabet are quoted: `{"http.server.request.duration_count", service="cart"}`.
+        start, end : time, optional
+            First and last step, both included.
+        step : str or number of seconds, optional
+            By default a round one that gives at most about 300 steps.
+
+        Returns
+        -------
+        DataArray, dims ("series", "time")
+
+        Raises
+        ------
+        QueryError
+            If the expression is not understood; it names the position.
+        """
+        from workbench.query import promql
+
+        first, last = self.window(start, end)
+        span_ns = int((last - first) / np.timedelta64(1, "ns"))
+        step_ns = duration_ns(step) if step is not None else _round_step(span_ns)
+        if step_ns <= 0:
+            raise InvalidInput(f"step {step!r} is not positive: give a duration such as '30s'.")
+        return promql.evaluate(self.store, expr, first, last, np.timedelta64(step_ns, "ns"))
+
+    def samples(self, selector: str, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
+        """Return raw samples as stored: columns `time`, `value` and one per label.
+
+        Parameters
+        ----------
+        selector : str
+            A PromQL series selector, such as `'http_requests_total{service="checkout"}'`.
+        """
+        from workbench.query import promql
+
+        return self.store.select(promql.matchers(selector), *self.window(start, end)).to_frame()
+
+    def logs(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
+        """Return the log records that match a search, sorted by time."""
+        return self._search("logs", query, start, end)
+
+    def spans(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
+        """Return the spans that match a search, sorted by trace and time, parents linked within the result."""
+        from workbench.signals import build_spans
+
+        return build_spans(dict(self._search("spans", query, start, end).items()))
+
+    def events(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
+        """Return the events that match a search, sorted by time."""
+        return self._search("events", query, start, end)
+
+    def profiles(
+        self,
+        query: str = "",
+        sample_type: str | None = None,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+    ) -> Profiles:
+        """Return the profile samples that match a search over their columns, such as `"service:checkout"`."""
+        from workbench.query import search
+
+        node = search.parse(query)
+        found = self.store.profiles(*self.window(start, end), where=search.equalities(node) or None)
+        mask = search.mask(node, found.samples)
+        if sample_type is not None:
+            mask &= (found.samples["sample_type"] == sample_type).to_numpy(bool)
+        return found.select(mask)
+
+    def _search(self, signal: str, query: str, start: TimeLike | None, end: TimeLike | None) -> pd.DataFrame:
+        from workbench.query import search
+
+        node = search.parse(query)
+        if start is None and end is None and self.store.extent() is None:
+            return self.store.rows(signal)
+        frame = self.store.rows(signal, *self.window(start, end), where=search.equalities(node) or None)
+        return frame[search.mask(node, frame)].reset_index(drop=True)
+
+    def service_map(self, start: TimeLike | None = None, end: TimeLike | None = None) -> ServiceMap:
+        """Return who calls whom, with calls, errors and latency quantiles per edge."""
+        from workbench import traces
+
+        return traces.service_map(self.store.rows("spans", *self.window(start, end)))
+
+    def investigate(
+        self, start: TimeLike | None = None, end: TimeLike | None = None, service: str | None = None
+    ) -> Investigation:
+        """Find out what broke in a window: the onset, the suspects, and the evidence for each.
+
+        Parameters
+        ----------
+        start, end : time, optional
+            The window, which should begin with some normal minutes; all of the store by default.
+        service : str, optional
+            Only look at this service and what it calls.
+
+        Raises
+        ------
+        NotFound
+            If the store is empty, or has no such service.
+        """
+        import dataclasses
+
+        from workbench import diagnose
+
+        began = clock.perf_counter()
+        first, last = self.window(start, end)
+        telemetry = diagnose.Telemetry(
+            window=(first, last),
+            metrics=self.store.select((), first, last),
+            logs=self.store.rows("logs", first, last),
+            spans=self.store.rows("spans", first, last),
+            profiles=self.store.profiles(first, last),
+            events=self.store.rows("events", first, last),
+        )
+        found = diagnose.investigate(telemetry, service=service)
+        return dataclasses.replace(found, seconds=clock.perf_counter() - began)
+
+
+def _round_step(span_ns: int) -> int:
+    wanted = span_ns / 300 / 1e9
+    return next((s for s in _STEPS if s >= wanted), _STEPS[-1]) * 10**9
+
+
+def _text(instant: np.datetime64) -> str:
+    return str(instant.astype("datetime64[s]"))

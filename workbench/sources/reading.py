@@ -1,0 +1,174 @@
+"""Read a file or a folder: find each file's format, run its source, and keep one bad file from stopping the others."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench import registry
+from workbench import settings as settings_table
+from workbench.errors import LimitExceeded, NotFound, SourceError, WorkbenchError, closest
+from workbench.signals import Batch, TimeLike, parse_time
+from workbench.signals.time import MAX_NS
+from workbench.sources.source import ReadOptions, Source
+from workbench.sources.unpack import peek, unpack
+
+__all__ = ["IGNORED", "detect", "read"]
+
+IGNORED = ("truth.json", "README.md")
+"""Files of a folder that are never telemetry: the ground truth of a recorded incident, and its card."""
+
+_GROUP = "workbench.sources"
+
+
+def read(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    time: TimeLike | None = None,
+) -> Iterator[tuple[str, Batch]]:
+    """Yield everything in a file or folder as batches of bounded size.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, or a folder that is walked with its subfolders in order of name; hidden files and `IGNORED` are passed over.
+    format : str, optional
+        Name of a registered source; found from the content by default.
+    mapping : mapping of str to str, optional
+        Columns of tables, and constants (see `ReadOptions`).
+    settings : mapping, optional
+        Settings that override the configured ones.
+    time : instant, optional
+        For data without timestamps; each file's modification time by default.
+
+    Yields
+    ------
+    tuple of str and Batch
+        The file's name relative to the folder (with `/`), and some of its content. Skips are counted in the batch.
+
+    Raises
+    ------
+    NotFound
+        If the path does not exist or the format is not known.
+    SourceError, LimitExceeded
+        If the path is a single file of which nothing can be read, or a folder without files. In a folder such a file is
+        a counted skip.
+    """
+    root = Path(path)
+    values = settings_table.load(settings)
+    sources = _sources(format)
+    at = None if time is None else parse_time(time)
+    if root.is_dir():
+        return _folder(root, sources, values, mapping, at)
+    if not root.exists():
+        raise NotFound(f"there is no file or folder {str(root)!r}: give the path of telemetry to read.")
+    return _single(root, sources, values, mapping, at)
+
+
+def _sources(format: str | None) -> list[Source]:
+    """Return instances of the one source asked for, or of all, those of other packages first."""
+    if format is not None:
+        known = registry.plugins(_GROUP)
+        if format not in known:
+            near = closest(format, known)
+            hint = f"; did you mean {near!r}?" if near else "."
+            raise NotFound(f"format {format!r} is not known: known are {', '.join(sorted(known))}{hint}")
+        return [registry.load(_GROUP, format)()]
+    loaded = registry.load_all(_GROUP)
+    own = list(registry.BUILTINS[_GROUP])
+    order = [name for name in loaded if name not in own] + [name for name in own if name in loaded]
+    return [loaded[name]() for name in order]
+
+
+def _folder(
+    root: Path, sources: list[Source], values: Mapping[str, Any], mapping: Mapping[str, str] | None, at: Any
+) -> Iterator[tuple[str, Batch]]:
+    files = 0
+    for file in _walk(root):
+        files += 1
+        name = file.relative_to(root).as_posix()
+        yielded = False
+        try:
+            for batch in _file(file, name, sources, values, mapping, at):
+                yielded = True
+                yield name, batch
+        except WorkbenchError as error:
+            yield name, Batch(skips=Counter({f"file not read: {error}" if not yielded else f"rest of file: {error}": 1}))
+    if not files:
+        raise SourceError(f"folder {str(root)!r} holds no files: give a folder with telemetry in it.")
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name not in IGNORED:
+                yield Path(folder, name)
+
+
+def _single(
+    file: Path, sources: list[Source], values: Mapping[str, Any], mapping: Mapping[str, str] | None, at: Any
+) -> Iterator[tuple[str, Batch]]:
+    kept = False
+    try:
+        for batch in _file(file, file.name, sources, values, mapping, at):
+            kept = kept or not batch.empty()
+            yield file.name, batch
+    except (SourceError, LimitExceeded) as error:
+        if not kept:
+            raise
+        yield file.name, Batch(skips=Counter({f"rest of file: {error}": 1}))
+
+
+def _file(
+    file: Path,
+    name: str,
+    sources: list[Source],
+    values: Mapping[str, Any],
+    mapping: Mapping[str, str] | None,
+    at: np.datetime64 | None,
+) -> Iterator[Batch]:
+    """Yield the batches of one file; operating-system errors become `SourceError`."""
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{name} is not a regular file: only files can be read.")
+        if status.st_size == 0:
+            raise SourceError(f"{name} is empty: there is nothing to read.")
+        ns = min(max(status.st_mtime_ns, 0), MAX_NS - 1)
+        options = ReadOptions(values, mapping, at if at is not None else np.datetime64(ns, "ns"))
+        source = sources[0] if len(sources) == 1 else detect(file, name, sources, options)
+        with file.open("rb") as raw:
+            yield from source.read(unpack(raw, name, options), name, options)
+    except OSError as error:
+        if isinstance(error, WorkbenchError):
+            raise
+        raise SourceError(f"{name} cannot be read: {error.strerror or error}.") from error
+
+
+def detect(file: Path, name: str, sources: list[Source], options: ReadOptions) -> Source:
+    """Return the first source that recognises a file's content.
+
+    Raises
+    ------
+    SourceError
+        If none does; the message lists the known formats.
+    """
+    with file.open("rb") as raw:
+        head = peek(unpack(raw, name, options))
+    found = next((source for source in sources if source.detect(head, name)), None)
+    if found is None:
+        raise SourceError(
+            f"{name} is of no known format (known are {', '.join(sorted(s.name for s in sources))}): name the format,"
+            " or convert the file."
+        )
+    return found

@@ -1,0 +1,144 @@
+"""Samples cut into chunks, one Parquet row each: statistics beside a codec-tagged blob, timestamps once per group.
+
+A group is a set of chunks with the very same timestamps, as all series of one scrape target have. Its timestamps are
+written with the first chunk of the group in each row group; the others only name the group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from workbench import codecs
+
+__all__ = ["ROW_GROUP", "Flat", "chunk_table", "newest", "stats"]
+
+CHUNK = 1920
+"""Most samples of one chunk."""
+
+ROW_GROUP = 512
+"""Chunks in one Parquet row group."""
+
+_Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Samples as three parallel arrays: series number, time in ns, value; shape (m,) each."""
+
+    series: _Ints
+    time: _Ints
+    value: npt.NDArray[np.float64]
+
+
+def newest(flat: Flat) -> Flat:
+    """Return samples sorted by series and time; of several at one (series, time) the last given is kept."""
+    step = np.diff(flat.series)
+    if not ((step > 0) | ((step == 0) & (np.diff(flat.time) > 0))).all():
+        order = np.lexsort((flat.time, flat.series))
+        flat = Flat(flat.series[order], flat.time[order], flat.value[order])
+    last = np.ones(len(flat.time), bool)
+    last[:-1] = (np.diff(flat.series) != 0) | (np.diff(flat.time) != 0)
+    return flat if last.all() else Flat(flat.series[last], flat.time[last], flat.value[last])
+
+
+def _bounds(series: _Ints, limit: int) -> _Ints:
+    """Return where chunks begin, and the total at the end: equal parts of at most `limit` samples of one series."""
+    starts = np.flatnonzero(np.diff(series, prepend=series[:1] - 1))
+    counts = np.diff(np.append(starts, len(series)))
+    parts = -(-counts // limit)
+    which = np.repeat(np.arange(len(starts)), parts)
+    nth = np.arange(len(which)) - np.repeat(np.cumsum(parts) - parts, parts)
+    return np.append(starts[which] + nth * counts[which] // parts[which], len(series))
+
+
+def stats(time: _Ints, value: npt.NDArray[np.float64], bounds: _Ints) -> dict[str, npt.NDArray[Any]]:
+    """Return what a chunk says without being decoded, over its values that are not NaN.
+
+    Parameters
+    ----------
+    time : ndarray of int64, shape (m,)
+    value : ndarray of float64, shape (m,)
+    bounds : ndarray of int64, shape (c + 1,)
+        Chunk i holds samples `bounds[i]` to `bounds[i + 1]`, at least one.
+
+    Returns
+    -------
+    dict of ndarray, shape (c,)
+        `t_min`, `t_max`, `count` of all samples; `sum`, `min`, `max`, `first`, `last`, `increase` (counter resets
+        add the value after the reset), `t_first`, `t_last` of those that are numbers; NaN and -1 where there is none.
+    """
+    begin, n = bounds[:-1], len(bounds) - 1
+    out: dict[str, npt.NDArray[Any]] = {
+        "t_min": time[begin], "t_max": time[bounds[1:] - 1], "count": np.diff(bounds).astype(np.int32),
+    }  # fmt: skip
+    real = ~np.isnan(value)
+    kept = np.concatenate([[0], np.cumsum(real)])[bounds]
+    some = np.flatnonzero(np.diff(kept))
+    for name in ("sum", "min", "max", "first", "last", "increase"):
+        out[name] = np.full(n, np.nan)
+    out["t_first"], out["t_last"] = np.full(n, -1), np.full(n, -1)
+    if not len(some):
+        return out
+    numbers, times = (value, time) if real.all() else (value[real], time[real])
+    head, tail = kept[some], kept[some + 1] - 1
+    with np.errstate(invalid="ignore", over="ignore"):
+        gain = np.diff(numbers, prepend=0.0)
+        gain = np.where(gain < 0, numbers, gain)
+        gain[head] = 0.0
+        for name, reduce, source in (
+            ("sum", np.add, numbers), ("min", np.minimum, numbers), ("max", np.maximum, numbers), ("increase", np.add, gain),
+        ):  # fmt: skip
+            out[name][some] = reduce.reduceat(source, head)
+    out["first"][some], out["last"][some] = numbers[head], numbers[tail]
+    out["t_first"][some], out["t_last"][some] = times[head], times[tail]
+    return out
+
+
+def _groups(time: _Ints, bounds: _Ints) -> _Ints:
+    """Return the group of every chunk: chunks with equal timestamps share one."""
+    seen: dict[bytes, int] = {}
+    raw, edges = time.tobytes(), (bounds * 8).tolist()
+    return np.fromiter(
+        (seen.setdefault(raw[a:b], len(seen)) for a, b in zip(edges[:-1], edges[1:], strict=True)), np.int64, len(edges) - 1
+    )
+
+
+def chunk_table(flat: Flat, limit: int = CHUNK) -> pa.Table:
+    """Return the chunk rows of sorted samples without repetitions.
+
+    Parameters
+    ----------
+    flat : Flat
+        As `newest` returns it, at least one sample.
+    limit : int
+        Most samples of one chunk.
+    """
+    bounds = _bounds(flat.series, limit)
+    columns = stats(flat.time, flat.value, bounds)
+    group = _groups(flat.time, bounds)
+    order = np.lexsort((columns["t_min"], group))
+    group = group[order]
+    block = np.arange(len(order)) // ROW_GROUP
+    fresh = np.zeros(len(order), bool)
+    fresh[np.unique(block * len(order) + group, return_index=True)[1]] = True
+    begin, end = bounds[:-1][order], bounds[1:][order]
+    values = [codecs.encode(flat.value[a:b]) for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+    times: list[tuple[int | None, bytes | None]] = [(None, None)] * len(order)
+    for row in np.flatnonzero(fresh).tolist():
+        times[row] = codecs.encode(flat.time[begin[row] : end[row]])
+    return pa.table(
+        {
+            "series_id": flat.series[begin],
+            "time_group": group.astype(np.int32),
+            **{name: column[order] for name, column in columns.items()},
+            "time_codec": pa.array([t[0] for t in times], pa.uint8()),
+            "time_blob": pa.array([t[1] for t in times], pa.binary()),
+            "codec": pa.array([v[0] for v in values], pa.uint8()),
+            "blob": pa.array([v[1] for v in values], pa.binary()),
+        }
+    )

@@ -1,0 +1,50 @@
+"""Hot rows: small writes as checksummed Arrow streams inside the catalog, durable with its transaction.
+
+A payload is `[length of head 4][head JSON][Arrow IPC stream]...`; the head names the tables and their lengths. The CRC
+of the whole payload stands in the row and is compared on every first read.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import pyarrow as pa
+
+__all__ = ["pack", "unpack"]
+
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def pack(tables: dict[str, pa.Table]) -> bytes:
+    """Return the payload of some named tables."""
+    parts: list[pa.Buffer] = []
+    for table in tables.values():
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema, options=_OPTIONS) as writer:
+            writer.write_table(table.combine_chunks())
+        parts.append(sink.getvalue())
+    head = json.dumps({name: part.size for name, part in zip(tables, parts, strict=True)}).encode()
+    return b"".join([len(head).to_bytes(4, "little"), head, *parts])
+
+
+def unpack(payload: bytes, crc32: int) -> dict[str, pa.Table]:
+    """Return the tables of a payload.
+
+    Raises
+    ------
+    ValueError
+        If the checksum does not match or the bytes are no payload.
+    """
+    if zlib.crc32(payload) != crc32:
+        raise ValueError("its checksum does not match")
+    start = 4 + int.from_bytes(payload[:4], "little")
+    buffer = pa.py_buffer(payload)
+    tables: dict[str, pa.Table] = {}
+    try:
+        for name, size in json.loads(payload[4:start]).items():
+            tables[name] = pa.ipc.open_stream(buffer.slice(start, size)).read_all()
+            start += size
+    except (pa.ArrowException, UnicodeDecodeError, ValueError, AttributeError) as error:
+        raise ValueError(f"it is no Arrow payload ({error})") from error
+    return tables

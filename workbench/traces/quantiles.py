@@ -1,0 +1,46 @@
+"""Quantiles of many groups at once, by one sort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["grouped_quantiles"]
+
+
+def grouped_quantiles(
+    group: npt.NDArray[np.int64], values: npt.NDArray[np.int64], n: int, quantiles: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Return quantiles of `values` in each group, interpolated linearly between neighbours (numpy's default).
+
+    Parameters
+    ----------
+    group : ndarray of int, shape (m,)
+        Group of each value, 0 to n - 1.
+    values : ndarray of number, shape (m,)
+    n : int
+        Number of groups.
+    quantiles : sequence of float, length q
+        Each from 0 to 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (q, n)
+        NaN where a group has no value.
+    """
+    out = np.full((len(quantiles), n), np.nan)
+    counts = np.bincount(group, minlength=n)
+    full = np.flatnonzero(counts)
+    if not len(full):
+        return out
+    ordered = values[np.lexsort((values, group))].astype(np.float64)
+    first = (np.cumsum(counts) - counts)[full]
+    for row, q in enumerate(quantiles):
+        position = (counts[full] - 1) * q
+        below = np.floor(position).astype(np.int64)
+        above = np.ceil(position).astype(np.int64)
+        a, b = ordered[first + below], ordered[first + above]
+        out[row, full] = a + (b - a) * (position - below)
+    return out
