@@ -66,7 +66,9 @@ def _print_json(document: Any) -> None:
 
 @cli.command()
 @click.argument("name", required=False, metavar="[INCIDENT]")
-@click.option("--out", default="investigation", show_default=True, type=click.Path(path_type=Path), help="Folder to write.")
+@click.option(
+    "--out", default="investigation", show_default=True, type=click.Path(path_type=Path), help="Folder to write."
+)
 @click.option("--lab", "lab_after", is_flag=True, help="Open the executed notebook in JupyterLab afterwards.")
 def demo(name: str | None, out: Path, lab_after: bool) -> None:
     """Ingest a recorded incident, investigate it, write investigation.html and postmortem.html."""
@@ -98,7 +100,12 @@ def ingest(
     pairs = dict(_pair(item) for item in mapping)
     with _open(store, create=True) as bench:
         report = bench.ingest(
-            *sources, format=format_, mapping=pairs or None, start=start, end=end, progress=not as_json and sys.stderr.isatty()
+            *sources,
+            format=format_,
+            mapping=pairs or None,
+            start=start,
+            end=end,
+            progress=not as_json and sys.stderr.isatty(),
         )
         if as_json:
             _print_json(report.to_json())
@@ -184,7 +191,9 @@ def _metrics_frame(
 @_END
 @click.option("--at", default=None, metavar="T", help="Investigate the 30 minutes around one instant.")
 @click.option("--service", default=None, metavar="S", help="Only this service and what it calls.")
-@click.option("--out", default=None, type=click.Path(path_type=Path), help="Also write notebooks and HTML into this folder.")
+@click.option(
+    "--out", default=None, type=click.Path(path_type=Path), help="Also write notebooks and HTML into this folder."
+)
 @_STORE
 @_JSON
 def investigate(
@@ -253,8 +262,12 @@ def runbook_show(name: str) -> None:
 
 @runbook.command("run")
 @click.argument("name")
-@click.option("-p", "pairs", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter; VALUE is JSON or else text.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Executed notebook to write; .html beside it.")
+@click.option(
+    "-p", "pairs", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter; VALUE is JSON or else text."
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Executed notebook to write; .html beside it."
+)
 def runbook_run(name: str, pairs: tuple[tuple[str, str], ...], out: Path) -> None:
     """Run a shipped notebook with parameters and render it."""
     from workbench import resources, runbooks
@@ -327,7 +340,14 @@ def _start_lab(folder: Path) -> None:
     from workbench import settings
 
     port = settings.load()["lab.port"]
-    command = [sys.executable, "-m", "jupyterlab", "--ip=127.0.0.1", f"--port={port}", f"--ServerApp.root_dir={folder.resolve()}"]
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        f"--ServerApp.root_dir={folder.resolve()}",
+    ]
     sys.exit(subprocess.call(command))
 
 

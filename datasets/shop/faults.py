@@ -30,8 +30,9 @@ _SETTINGS: dict[tuple[str, str], tuple[dict[str, Any], dict[str, Any]]] = {
         {"recommendations_threads": 1, "recommendations_pause_s": 20.0},
     ),
     ("payment", "lock_contention"): (
-        {"reconciliation_pause_s": 0.06, "settlement_wait_s": 0.9},
-        {"reconciliation_pause_s": 15.0, "settlement_wait_s": 0.002},
+        # A second thread, because the first may be in the middle of its long pause.
+        {"reconciliation_threads": 2, "reconciliation_pause_s": 0.06, "settlement_wait_s": 0.5},
+        {"reconciliation_threads": 1, "reconciliation_pause_s": 15.0, "settlement_wait_s": 0.002},
     ),
     ("cart", "retry_storm"): (
         {"stock_timeout_s": 0.02, "stock_attempts": 10, "stock_backoff_s": 0.0},

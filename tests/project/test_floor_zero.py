@@ -78,7 +78,12 @@ def test_settings_take_file_then_environment_then_arguments(tmp_path: Path, monk
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("[lab]\nprt = 1", "did you mean 'lab.port'"), ("[lab]\nport = 99999", "0 to 65535"), ("x = [", "cannot be read"), ("x = 1", "section")],
+    [
+        ("[lab]\nprt = 1", "did you mean 'lab.port'"),
+        ("[lab]\nport = 99999", "0 to 65535"),
+        ("x = [", "cannot be read"),
+        ("x = 1", "section"),
+    ],
 )
 def test_settings_name_what_is_wrong(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "config.toml"

@@ -101,11 +101,14 @@ def test_registry_strings_are_the_only_way_up() -> None:
 
 
 def test_there_is_no_import_cycle() -> None:
-    graph = {name: {t for t, _ in imported(path, eager_only=True) if t in MODULES and t != name} for name, path in MODULES.items()}
+    graph = {
+        name: {t for t, _ in imported(path, eager_only=True) if t in MODULES and t != name}
+        for name, path in MODULES.items()
+    }
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
-        assert name not in trail, f"import cycle: {' -> '.join((*trail[trail.index(name):], name))}"
+        assert name not in trail, f"import cycle: {' -> '.join((*trail[trail.index(name) :], name))}"
         if name not in done:
             for target in sorted(graph[name]):
                 visit(target, (*trail, name))
@@ -164,7 +167,9 @@ def test_no_code_from_data() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = [a.name for a in node.names] + [getattr(node, "module", "") or ""]
-                offences += [f"{path}:{node.lineno}" for n in names if n.split(".")[0] in {"pickle", "dill", "marshal", "shelve"}]
+                offences += [
+                    f"{path}:{node.lineno}" for n in names if n.split(".")[0] in {"pickle", "dill", "marshal", "shelve"}
+                ]
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
                 unsafe = name in {"eval", "exec", "yaml.load"} or any(k.arg == "allow_pickle" for k in node.keywords)
@@ -194,7 +199,10 @@ def test_front_door_loads_only_the_standard_library() -> None:
 def test_front_door_costs_at_most_a_twentieth_of_pandas() -> None:
     def cost(module: str) -> float:
         code = f"import time; t = time.process_time(); import {module}; print(time.process_time() - t)"
-        runs = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+        runs = [
+            float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+            for _ in range(3)
+        ]
         return min(runs)
 
     assert cost("workbench") <= 0.05 * cost("pandas")
@@ -206,7 +214,9 @@ def test_types_are_strict() -> None:
 
 
 def test_lint_is_clean() -> None:
-    done = subprocess.run([sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout[-3000:]
 
 
@@ -219,7 +229,11 @@ def test_the_project_speaks_only_of_itself() -> None:
     offences = []
     for name in done.stdout.splitlines():
         path = ROOT / name
-        if path.suffix in {".zst", ".png", ".parquet", ".gz", ".bin", ".pb"} or path == Path(__file__) or not path.is_file():
+        if (
+            path.suffix in {".zst", ".png", ".parquet", ".gz", ".bin", ".pb"}
+            or path == Path(__file__)
+            or not path.is_file()
+        ):
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             if machine.search(line):

@@ -28,7 +28,9 @@ def test_wheel_ships_notebooks_kernels_and_incidents(tmp_path: Path) -> None:
 
 def test_command_answers_help_and_refuses_nonsense() -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "workbench.cli", *words], capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-m", "workbench.cli", *words], capture_output=True, text=True, timeout=60
+        )
 
     help_text = run("--help")
     assert help_text.returncode == 0

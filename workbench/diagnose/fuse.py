@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from workbench.diagnose.investigation import Evidence, Hypothesis
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["NOTHING", "rank"]
 
@@ -26,7 +28,7 @@ _PLAIN_BONUS = 4.0
 _REACH_BONUS = 5.0
 
 
-def rank(evidence: Sequence[Evidence], graph: nx.DiGraph, most: int = 5) -> tuple[Hypothesis, ...]:
+def rank(evidence: Sequence[Evidence], graph: nx.DiGraph[Any], most: int = 5) -> tuple[Hypothesis, ...]:
     """Return hypotheses with probabilities that sum to at most one, most likely first.
 
     Parameters
@@ -70,7 +72,7 @@ def rank(evidence: Sequence[Evidence], graph: nx.DiGraph, most: int = 5) -> tupl
 
 
 def _weight(
-    service: str, kind: str, own: list[Evidence], general: list[Evidence], hurt: set[str], graph: nx.DiGraph
+    service: str, kind: str, own: list[Evidence], general: list[Evidence], hurt: set[str], graph: nx.DiGraph[Any]
 ) -> float:
     """Return the decibans of one hypothesis."""
     damage = sum(item.strength for item in general if item.check in _DAMAGE)
@@ -84,8 +86,10 @@ def _weight(
     return weight + min(hints, 8.0) + _REACH_BONUS * _reach(service, hurt, graph)
 
 
-def _reach(service: str, hurt: set[str], graph: nx.DiGraph) -> float:
+def _reach(service: str, hurt: set[str], graph: nx.DiGraph[Any]) -> float:
     """Return the share of the other damaged services that lie upstream: damage travels from callee to caller."""
+    import networkx as nx
+
     others = hurt - {service}
     if not others or service not in graph:
         return 0.0

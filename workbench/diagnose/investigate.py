@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time as clock
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 
@@ -14,6 +14,9 @@ from workbench.diagnose.investigation import Evidence, Hypothesis, Investigation
 from workbench.diagnose.scene import Scene, build_facts
 from workbench.diagnose.window import choose_step, find_window, signal_block
 from workbench.errors import NotFound, closest
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["investigate"]
 
@@ -70,13 +73,17 @@ def gather(scene: Scene) -> list[Evidence]:
     return [item for name in sorted(checks) for item in checks[name]().run(scene) if item.strength > 0]
 
 
-def _suspects(graph: nx.DiGraph, service: str | None) -> set[str] | None:
+def _suspects(graph: nx.DiGraph[Any], service: str | None) -> set[str] | None:
     if service is None:
         return None
+    import networkx as nx
+
     if service not in graph:
         near = closest(service, graph.nodes)
         hint = f"; did you mean {near!r}?" if near else "."
-        raise NotFound(f"no span is from service {service!r}: known are {', '.join(sorted(graph.nodes)) or 'none'}{hint}")
+        raise NotFound(
+            f"no span is from service {service!r}: known are {', '.join(sorted(graph.nodes)) or 'none'}{hint}"
+        )
     return {service, *nx.descendants(graph, service)}
 
 

@@ -71,7 +71,8 @@ def contrast(before: pd.DataFrame, during: pd.DataFrame, by: list[str], value: s
             "limit": first.quantile(0.95),
         }
     ).join(
-        pd.DataFrame({"n_during": second.size(), "mean_during": second.mean(), "median_during": second.median()}), how="inner"
+        pd.DataFrame({"n_during": second.size(), "mean_during": second.mean(), "median_during": second.median()}),
+        how="inner",
     )
     if table.empty:
         return table.assign(over=0.0, excess=0.0, certainty=0.0)

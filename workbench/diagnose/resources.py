@@ -13,7 +13,12 @@ __all__ = ["CPU_SECONDS", "MEMORY_BYTES", "resource_series", "service_column"]
 
 FloatArray = npt.NDArray[np.float64]
 
-CPU_SECONDS = ("process.cpu.time", "process_cpu_seconds_total", "container.cpu.time", "container_cpu_usage_seconds_total")
+CPU_SECONDS = (
+    "process.cpu.time",
+    "process_cpu_seconds_total",
+    "container.cpu.time",
+    "container_cpu_usage_seconds_total",
+)
 """Counters of CPU seconds of one process or container, by preference."""
 
 MEMORY_BYTES = (

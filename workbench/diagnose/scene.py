@@ -229,5 +229,6 @@ def _refused(spans: pd.DataFrame, outgoing: npt.NDArray[np.bool_]) -> npt.NDArra
     refused = np.zeros(len(spans), bool)
     for name in ("http.response.status_code", "http.status_code"):
         if name in spans.columns:
-            refused |= pd.to_numeric(spans[name], errors="coerce").between(400, 499).to_numpy(bool)
+            code = pd.to_numeric(spans[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+            refused |= (code >= 400) & (code <= 499)
     return refused & outgoing

@@ -89,7 +89,8 @@ def _binned(
         own = np.bincount(cell, weights=served["own_ns"], minlength=size) / np.where(count, count, np.nan)
     names = np.asarray(services, object)
     labels = pd.concat(
-        [_table(names, "requests", "1"), _table(names, "duration", "ms"), _table(names, "own time", "ms")], ignore_index=True
+        [_table(names, "requests", "1"), _table(names, "duration", "ms"), _table(names, "own time", "ms")],
+        ignore_index=True,
     )
     return labels, np.concatenate([count, mean / 1e6, own / 1e6]).reshape(len(labels), n)
 

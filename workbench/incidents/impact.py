@@ -8,6 +8,7 @@ same operation did before.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,31 @@ class Impact:
     def minutes(self) -> float:
         """Length of `window` in minutes."""
         return float((self.window[1] - self.window[0]) / np.timedelta64(60, "s"))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a small table to read: one row per figure, columns `before` and `during`."""
+        rows = {
+            "requests": lambda p: f"{p.requests:,}",
+            "failed": lambda p: f"{p.failed:,} ({wording.share(p.failed, p.requests)})",
+            "slow": lambda p: f"{p.slow:,} ({wording.share(p.slow, p.requests)})",
+            "failed or slow": lambda p: f"{p.affected:,} ({wording.share(p.affected, p.requests)})",
+            "median": lambda p: wording.milliseconds(p.p50_ns),
+            "95th percentile": lambda p: wording.milliseconds(p.p95_ns),
+            "minutes": lambda p: f"{p.seconds / 60:.1f}",
+        }
+        return pd.DataFrame(
+            {"before": [f(self.before) for f in rows.values()], "during": [f(self.during) for f in rows.values()]},
+            index=pd.Index(list(rows), name="incoming requests"),
+        )
+
+    def __repr__(self) -> str:
+        """Return the table as plain text."""
+        return self.to_frame().to_string()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        # A table of figures and fixed words: nothing in it comes from telemetry.
+        data = {"text/plain": repr(self), "text/html": self.to_frame().to_html(border=0)}
+        return data, {"workbench": {"window": [f"{t}Z" for t in self.window]}}
 
 
 def entry_spans(spans: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -153,7 +153,7 @@ def _expected(
     table = episodes(scores, _THRESHOLD)
     step = time[1] - time[0]
     found = tuple(
-        Episode(time[int(a)], time[min(int(b), len(time) - 1)] + step, float(score))
+        Episode(time[int(a)], time[min(int(b), len(time)) - 1] + step, float(score))
         for a, b, score in zip(table["start"], table["end"], table["score"], strict=True)
     )
     return low[0], high[0], found
@@ -194,8 +194,8 @@ def _episodes_of(investigation: Investigation, service: str, metric: str) -> lis
     found = investigation.anomalies
     if not len(found) or not metric or "series" not in found.columns:
         return None
-    own = (found["service"] == service) & found["series"].fillna("").astype("str").str.contains(metric, regex=False)
-    rows = found[own]
+    names = found["series"].fillna("").astype("str").str.partition("{")[0]
+    rows = found[(found["service"] == service) & names.isin([metric + part for part in ("", "_bucket", "_count", "_sum")])]
     if not len(rows):
         return None
     scores = rows["score"] if "score" in rows.columns else pd.Series(0.0, index=rows.index)

@@ -67,14 +67,14 @@ def step_of(investigation: Investigation) -> np.timedelta64:
 
 def _red(investigation: Investigation, suspects: list[str]) -> dict[str, list[Choice]]:
     """Return requests per second, error share and 95th percentile of the latency of each suspect that has spans."""
-    from workbench.traces import red
+    from workbench.traces import entries, red
 
     spans = investigation.telemetry.spans
-    spans = spans[spans["service"].isin(suspects)]
-    if not len(spans):
+    served = spans[entries(spans) & spans["service"].isin(suspects).to_numpy(bool)] if len(spans) else spans
+    if not len(served):
         return {}
     step = step_of(investigation)
-    table = red(spans.reset_index(drop=True), *investigation.window, step, by=("service",))
+    table = red(served, *investigation.window, step, by=("service",))
     seconds = float(step / np.timedelta64(1, "s"))
     made: dict[str, list[Choice]] = {}
     for row, service in enumerate(table.groups["service"].tolist()):

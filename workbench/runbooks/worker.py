@@ -15,12 +15,18 @@ from typing import Any
 
 __all__ = ["main"]
 
+_UNNEEDED = ("rfc3987_syntax", "isoduration", "pyarrow")
+"""Optional imports that are most of the start-up of this process and that it never uses.
+
+jsonschema takes the first two for formats of addresses and durations, which no notebook schema has; papermill takes the
+third for notebooks on HDFS, which are out of reach here. Hidden in this process of ours only.
+"""
+
 
 def main() -> None:
     """Do one job."""
-    # jsonschema imports this package for checks of addresses that no notebook schema asks for; compiling its grammars
-    # is most of the import time of nbformat. Only in this process of ours.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    for name in _UNNEEDED:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     job = json.loads(sys.stdin.buffer.readline())

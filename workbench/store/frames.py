@@ -92,7 +92,7 @@ def to_arrow(frame: pd.DataFrame, signal: str) -> pa.Table:
     columns: dict[str, pa.Array] = {}
     for name in frame.columns:
         array = _column(frame[name])
-        if name in REQUIRED[signal] or array.null_count < len(array):
+        if name in REQUIRED.get(signal, ("function", "file", "line")) or array.null_count < len(array):
             columns[_text(name)] = array
     return pa.table(columns)
 

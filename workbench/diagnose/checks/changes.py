@@ -57,7 +57,8 @@ class BadDeploy:
                     kind="bad_deploy",
                     statement=f"{event['title']}, {when}.{told}",
                     query=search(scene, "events", f"kind:deploy service:{quoted(service)}").replace(
-                        str(scene.fault[0].astype("datetime64[ms]")), str((scene.fault[0] - _LEAD).astype("datetime64[ms]"))
+                        str(scene.fault[0].astype("datetime64[ms]")),
+                        str((scene.fault[0] - _LEAD).astype("datetime64[ms]")),
                     ),
                     strength=30.0 * min(part * 1.5, 1.0) * certain,
                     onset=event["time"].to_datetime64(),
@@ -82,7 +83,10 @@ class BadDeploy:
         )
         if known:
             return f" Version {version}, in which the failures are, ran without them before.", 0.2
-        return f" {share((share_new * len(mine)), len(mine))} of its failures are in version {version}, new since then.", 1.0
+        return (
+            f" {share((share_new * len(mine)), len(mine))} of its failures are in version {version}, new since then.",
+            1.0,
+        )
 
 
 class RecentChange:
@@ -92,17 +96,18 @@ class RecentChange:
 
     def run(self, scene: Scene) -> list[Evidence]:
         """Return one finding per change near the onset."""
-        return [
-            Evidence(
-                check=self.name,
-                service=str(event["service"]),
-                kind="",
-                statement=f"{event['title']} at {event['time'].strftime('%H:%M:%S')}, near the onset"
-                f" at {pd.Timestamp(scene.fault[0]).strftime('%H:%M:%S')}.",
-                query=f"bench.events({f'kind:{event['kind']} service:{quoted(str(event['service']))}'!r})",
-                strength=4.0,
-                onset=event["time"].to_datetime64(),
-                rows=1,
-            )
-            for _, event in _nearby(scene, ("flag", "config", "scale")).iterrows()
-        ]
+        return [self._finding(scene, event) for _, event in _nearby(scene, ("flag", "config", "scale")).iterrows()]
+
+    def _finding(self, scene: Scene, event: pd.Series) -> Evidence:
+        words = f"kind:{event['kind']} service:{quoted(str(event['service']))}"
+        onset = pd.Timestamp(scene.fault[0])
+        return Evidence(
+            check=self.name,
+            service=str(event["service"]),
+            kind="",
+            statement=f"{event['title']} at {event['time']:%H:%M:%S}, near the onset at {onset:%H:%M:%S}.",
+            query=f"bench.events({words!r})",
+            strength=4.0,
+            onset=event["time"].to_datetime64(),
+            rows=1,
+        )

@@ -39,7 +39,9 @@ def blamed_failures(scene: Scene) -> pd.DataFrame:
     added = (table["during"] - table["before"] * scale).clip(lower=0.0)
     total = float(added.sum())
     requests = max(scene.arrivals[1] * scene.seconds(DURING), 1.0)
-    surprise = share_surprise(*(table[c].to_numpy(float) for c in ("before", "handled_before", "during", "handled_during")))
+    surprise = share_surprise(
+        *(table[c].to_numpy(float) for c in ("before", "handled_before", "during", "handled_during"))
+    )
     return table.assign(
         share=added / total if total else 0.0, severity=min(total / requests / _NOTABLE, 1.0), surprise=surprise
     )

@@ -44,7 +44,9 @@ def slowness(scene: Scene) -> pd.DataFrame:
     weight = table["excess"] * table["certainty"]
     total = float(weight.sum())
     requests = max(sum(int(frame["root"].sum()) for frame in scene.served[1:]), 1)
-    usual = float(scene.served[0].loc[scene.served[0]["root"], "duration_ns"].mean()) if len(scene.served[0]) else np.nan
+    usual = (
+        float(scene.served[0].loc[scene.served[0]["root"], "duration_ns"].mean()) if len(scene.served[0]) else np.nan
+    )
     severity = np.clip(total / requests / (usual * _NOTABLE), 0, 1) if usual and np.isfinite(usual) else 0.0
     return table.assign(share=weight / total if total > 0 else 0.0, severity=severity)
 
@@ -77,7 +79,7 @@ class LatencyShare:
             share = float(rows["share"].sum())
             if share < 0.1:
                 continue
-            top = rows.loc[rows["share"].idxmax()]
+            top = rows.iloc[int(rows["share"].argmax())]
             found.append(self._finding(scene, str(service), share, float(rows["severity"].iloc[0]), top))
         return found
 
@@ -111,13 +113,15 @@ class SlowStatement:
         """Return one finding per service whose statements hold a fifth or more of the added time."""
         table = slowness(scene)
         slow = table[(table["part"] == "database") & (table["certainty"] > 0.5)]
-        slow = slow[(slow["median_during"] > 2 * slow["median_before"]) | (slow["mean_during"] > 3 * slow["mean_before"])]
+        slow = slow[
+            (slow["median_during"] > 2 * slow["median_before"]) | (slow["mean_during"] > 3 * slow["mean_before"])
+        ]
         found = []
         for service, rows in slow.groupby("service", sort=False):
             share = float(rows["share"].sum())
             if share < 0.2:
                 continue
-            top = rows.loc[rows["share"].idxmax()]
+            top = rows.iloc[int(rows["share"].argmax())]
             statement = (
                 f"Statement of {service} on {top['callee']} takes {duration(top['median_during'])} at the median,"
                 f" {duration(top['median_before'])} before ({top['n_during']:.0f} and {top['n_before']:.0f} runs):"
@@ -129,7 +133,9 @@ class SlowStatement:
                     service=str(service),
                     kind="slow_query",
                     statement=statement,
-                    query=search(scene, "spans", f"service:{quoted(str(service))} @db.system.name:{quoted(str(top['callee']))}"),
+                    query=search(
+                        scene, "spans", f"service:{quoted(str(service))} @db.system.name:{quoted(str(top['callee']))}"
+                    ),
                     strength=26.0 * min(share * 1.5, 1.0),
                     onset=scene.fault[0],
                     rows=int(top["n_during"]),

@@ -39,7 +39,11 @@ def template_table(scene: Scene) -> pd.DataFrame:
     )
     grouped = table.groupby(["service", "template"], sort=False)
     out = grouped.agg(
-        severity=("severity", "max"), before=("before", "sum"), during=("during", "sum"), row=("row", "last"), first=("first", "min")
+        severity=("severity", "max"),
+        before=("before", "sum"),
+        during=("during", "sum"),
+        row=("row", "last"),
+        first=("first", "min"),
     ).reset_index()
     scale = scene.seconds(DURING) / scene.seconds(BEFORE)
     out["expected"] = out["before"] * scale

@@ -79,7 +79,10 @@ class CpuSaturation:
         pair = [profiles.top(held.select(mine & (phase == p)), "cpu") for p in (BEFORE, DURING)]
         if not len(pair[1]):
             return "", 0.0
-        shares = [t.assign(share=t["total"] / max(float(t["self"].sum()), 1.0)).set_index(["function", "file"])["share"] for t in pair]
+        shares = [
+            t.assign(share=t["total"] / max(float(t["self"].sum()), 1.0)).set_index(["function", "file"])["share"]
+            for t in pair
+        ]
         gain = shares[1].sub(shares[0].reindex(shares[1].index).fillna(0.0))
         own = [not _foreign(file) for _, file in gain.index]
         gain = gain[own]
@@ -87,7 +90,8 @@ class CpuSaturation:
             return "", 0.0
         # Of the frames on one hot path, which all grew alike, the deepest tells most: the one with the most self time.
         near = gain[gain > 0.8 * gain.max()]
-        best = pair[1].set_index(["function", "file"])["self"].reindex(near.index).idxmax()
+        weight = pair[1].set_index(["function", "file"])["self"].reindex(near.index)
+        best = weight.index[int(weight.argmax())]
         return f"{best[0]} ({best[1]})", float(shares[1][best])
 
 
@@ -188,7 +192,9 @@ def lock_waits(held: Profiles) -> tuple[np.ndarray, np.ndarray]:
     """
     frames, stacks = held.frames, held.stacks
     name = frames["function"].to_numpy(object)
-    native = np.array([n.endswith((".__enter__", ".acquire")) or "lock_slow" in n or "futex_wait" in n for n in name], bool)
+    native = np.array(
+        [n.endswith((".__enter__", ".acquire")) or "lock_slow" in n or "futex_wait" in n for n in name], bool
+    )
     runtime = np.array([_foreign(f) and not f.startswith("<native") for f in frames["file"].to_numpy(object)], bool)
     frame = stacks["frame"].to_numpy()
     parent = stacks["parent"].to_numpy()

@@ -26,7 +26,9 @@ class TrafficSurge:
         service = str(gain.idxmax())
         old, new = scene.arrivals
         n_old, n_new = old * scene.seconds(BEFORE), new * scene.seconds(DURING)
-        surprise = float(rate_surprise(np.array([n_old]), scene.seconds(BEFORE), np.array([n_new]), scene.seconds(DURING))[0])
+        surprise = float(
+            rate_surprise(np.array([n_old]), scene.seconds(BEFORE), np.array([n_new]), scene.seconds(DURING))[0]
+        )
         ratio = new / old if old else np.inf
         if ratio < 1.7 or surprise < 20:
             return []
@@ -60,7 +62,7 @@ class RetryStorm:
             per_request.append((pairs.groupby(level=[0, 1]).sum(), requests, scene.seconds(phase)))
         (before, n_before, _), (during, n_during, _) = per_request
         found = []
-        for (caller, callee), count in during.items():
+        for (caller, callee), count in zip(during.index.tolist(), during.tolist(), strict=True):
             usual = float(before.get((caller, callee), 0.0)) / n_before
             now = count / n_during
             if usual <= 0 or now / usual < 1.8:

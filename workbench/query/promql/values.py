@@ -201,6 +201,8 @@ class Ranges:
         Samples `low` to `high` lie in the window.
     begin, end : ndarray of int64, shape (t,)
         The window `(begin, end]`, nanoseconds.
+    steps : ndarray of int64, shape (t,)
+        The steps of the query, before `offset` and `@`.
     drop_name : ndarray of bool, shape (n,)
     """
 
@@ -212,7 +214,20 @@ class Ranges:
     high: Ints
     begin: Ints
     end: Ints
+    steps: Ints
     drop_name: Bools
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window, seconds."""
+        return float(self.end[0] - self.begin[0]) / 1e9
+
+    def previous_differs(self, differs: Bools) -> Ints:
+        """Return running counts of samples that differ from the one before in the same series, shape (m,)."""
+        counted = np.concatenate([[False], differs]) if len(self.value) else np.zeros(0, bool)
+        firsts = self.offsets[:-1]
+        counted[firsts[firsts < len(self.value)]] = False
+        return np.cumsum(counted, dtype=np.int64)
 
 
 Value = Vector | Scalar | Text | Ranges

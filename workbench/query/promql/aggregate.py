@@ -1,0 +1,189 @@
+"""Aggregations: from n series to one per group, all steps at once.
+
+Rows are sorted by group once; every aggregation is then a reduction over consecutive rows, column by column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import QueryError
+from workbench.query.promql.functions_range import quantile_of
+from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Vector, distinct
+
+__all__ = ["aggregate", "count_values", "quantile", "top"]
+
+
+@dataclass(frozen=True)
+class _Grouped:
+    """Rows of a vector sorted by group; group g owns rows `starts[g]` to the next start."""
+
+    labels: Labels
+    drop_name: Bools
+    order: Ints
+    starts: Ints
+    values: Floats
+    present: Bools
+
+    @property
+    def group(self) -> Ints:
+        """Group of every sorted row."""
+        out = np.zeros(len(self.order), np.int64)
+        out[self.starts[1:]] = 1
+        return np.cumsum(out)
+
+    def reduce(self, function: np.ufunc, values: npt.NDArray[np.generic]) -> Floats:
+        """Return a reduction over the rows of every group, shape (groups, steps)."""
+        return np.asarray(function.reduceat(values, self.starts, axis=0), np.float64)
+
+    def count(self) -> Floats:
+        """Return how many series are present, shape (groups, steps)."""
+        return self.reduce(np.add, self.present.astype(np.float64))
+
+
+def _grouped(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> _Grouped:
+    labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)
+    codes, first = labels.groups()
+    order = np.argsort(codes, kind="stable").astype(np.int64)
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1)).astype(np.int64)
+    named = not without and NAME in grouping
+    drop = vector.drop_name[first] if named else np.zeros(len(first), bool)
+    return _Grouped(labels.take(first), drop, order, starts, vector.values[order], vector.present[order])
+
+
+def _sum(rows: _Grouped) -> Floats:
+    """Return group sums; where the terms nearly cancel they are summed again with Neumaier's compensation."""
+    terms = np.where(rows.present, rows.values, 0.0)
+    out = rows.reduce(np.add, terms)
+    poor = np.abs(out) < 1e-2 * rows.reduce(np.add, np.abs(terms))
+    if poor.any():
+        out = np.where(poor, _compensated(rows, terms), out)
+    return out
+
+
+def _compensated(rows: _Grouped, terms: Floats) -> Floats:
+    stops = np.append(rows.starts[1:], len(terms))
+    total = np.zeros((len(rows.starts), terms.shape[1]))
+    lost = np.zeros_like(total)
+    for k in range(int((stops - rows.starts).max())):
+        live = rows.starts + k < stops
+        x = np.where(live[:, None], terms[np.where(live, rows.starts + k, 0)], 0.0)
+        new = total + x
+        lost += np.where(np.abs(total) >= np.abs(x), (total - new) + x, (x - new) + total)
+        total = new
+    return np.asarray(total + lost)
+
+
+def _average(rows: _Grouped) -> Floats:
+    count = rows.count()
+    mean = _sum(rows) / count
+    if np.isinf(mean).any():
+        largest = rows.reduce(np.maximum, np.where(rows.present, np.abs(rows.values), 0.0))
+        scaled = rows.reduce(np.add, np.where(rows.present, rows.values / 2.0**60, 0.0)) / count * 2.0**60
+        mean = np.where(np.isfinite(largest), scaled, mean)
+    return mean
+
+
+def _variance(rows: _Grouped) -> Floats:
+    mean = _average(rows)[rows.group]
+    return rows.reduce(np.add, np.where(rows.present, (rows.values - mean) ** 2, 0.0)) / rows.count()
+
+
+def _extreme(function: np.ufunc) -> Callable[[_Grouped], Floats]:
+    return lambda rows: rows.reduce(function, np.where(rows.present, rows.values, np.nan))
+
+
+_SIMPLE: Final[dict[str, Callable[[_Grouped], Floats]]] = {
+    "sum": _sum,
+    "avg": _average,
+    "min": _extreme(np.fmin),
+    "max": _extreme(np.fmax),
+    "count": lambda rows: rows.count(),
+    "group": lambda rows: np.ones((len(rows.starts), rows.values.shape[1])),
+    "stdvar": _variance,
+    "stddev": lambda rows: np.sqrt(_variance(rows)),
+}
+
+
+def aggregate(op: str, vector: Vector, grouping: tuple[str, ...], *, without: bool) -> Vector:
+    """Return one series per group for the aggregations that need nothing but the group's values."""
+    if vector.labels.n == 0:
+        return vector
+    rows = _grouped(vector, grouping, without=without)
+    with np.errstate(all="ignore"):
+        values = _SIMPLE[op](rows)
+    present = rows.count() > 0
+    return Vector(rows.labels, np.where(present, values, np.nan), present, rows.drop_name)
+
+
+def quantile(vector: Vector, grouping: tuple[str, ...], q: Floats, *, without: bool) -> Vector:
+    """Return the q-quantile (one q per step) of every group."""
+    if vector.labels.n == 0:
+        return vector
+    rows = _grouped(vector, grouping, without=without)
+    steps = vector.values.shape[1]
+    row, step = np.nonzero(rows.present)
+    window = rows.group[row] * steps + step
+    counts = np.bincount(window, minlength=len(rows.starts) * steps)
+    wanted = np.tile(q, len(rows.starts))
+    with np.errstate(all="ignore"):
+        values = quantile_of(rows.values[row, step], window, counts, wanted).reshape(-1, steps)
+    return Vector(rows.labels, values, counts.reshape(-1, steps) > 0, rows.drop_name)
+
+
+def top(vector: Vector, grouping: tuple[str, ...], k: Floats, *, largest: bool, without: bool) -> Vector:
+    """Return the k largest or smallest series of every group at every step, with their own labels; NaN comes last."""
+    if np.isnan(k).any():
+        raise QueryError("Parameter value is NaN: k of topk and bottomk must be a number.")
+    if np.abs(k).max(initial=0) >= 2**63:
+        raise QueryError(f"Scalar value {k[np.argmax(np.abs(k))]} overflows int64: k must be smaller.")
+    if vector.labels.n == 0:
+        return vector
+    rows = _grouped(vector, grouping, without=without)
+    key = np.where(np.isnan(rows.values), np.inf, -rows.values if largest else rows.values)
+    last = np.where(rows.present, np.isnan(rows.values).astype(np.int8), 2)
+    group = np.broadcast_to(rows.group[:, None], key.shape)
+    ranked = np.lexsort((key, last, group), axis=0)
+    rank = np.empty_like(ranked)
+    np.put_along_axis(rank, ranked, np.arange(len(key))[:, None] - rows.starts[rows.group][:, None], axis=0)
+    back = np.empty(len(rows.order), np.int64)
+    back[rows.order] = np.arange(len(rows.order))
+    chosen = (rank < np.trunc(k))[back] & vector.present
+    out = Vector(vector.labels, vector.values, chosen, vector.drop_name)
+    if vector.values.shape[1] == 1:
+        out = Vector(vector.labels, vector.values, chosen, vector.drop_name, ordered=True).take(rows.order[ranked[:, 0]])
+    return out.compact()
+
+
+def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, without: bool) -> Vector:
+    """Return, per group and distinct value, how many series have it, the value spelled in a label."""
+    if not label or label.isspace():
+        raise QueryError(f"invalid label name {label!r}")
+    if vector.labels.n == 0:
+        return vector
+    labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)
+    row, step = np.nonzero(vector.present)
+    codes, values = pd.factorize(vector.values[row, step], use_na_sentinel=False)
+    names = np.array([_spell(v) for v in values], object)
+    pair = row.astype(np.int64) * len(values) + codes
+    pairs, which = np.unique(pair, return_inverse=True)
+    found = labels.take(pairs // len(values)).with_column(label, names[pairs % len(values)])
+    group, first = found.groups()
+    steps = vector.values.shape[1]
+    counts = np.bincount(group[which] * steps + step, minlength=len(first) * steps).reshape(-1, steps)
+    return Vector.build(distinct([found.take(first)]), counts.astype(np.float64), counts > 0)
+
+
+def _spell(value: float) -> str:
+    """Return a number in the shortest way that reads back, whole numbers without a point."""
+    if np.isnan(value):
+        return "NaN"
+    if np.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return np.format_float_positional(value, trim="-")

@@ -1,0 +1,170 @@
+"""Quantiles and fractions of classic histograms, series with cumulative counts per upper bound `le`.
+
+Buckets of one histogram are laid side by side, shape (histograms, buckets, steps), and walked once from the lowest to
+the highest: a Python loop over buckets, never over histograms or steps.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.query.promql.lexer import number
+from workbench.query.promql.values import Bools, Floats, Labels, Scalar, Vector
+
+__all__ = ["fraction", "quantile"]
+
+_TOLERANCE = 1e-12
+
+
+class _Buckets(NamedTuple):
+    """Buckets of h histograms: `bound` (h, b) rising, `count` and `present` (h, b, t)."""
+
+    labels: Labels
+    bound: Floats
+    count: Floats
+    present: Bools
+
+
+def _bound(text: str) -> float:
+    sign, digits = (-1.0, text[1:]) if text[:1] == "-" else (1.0, text.removeprefix("+"))
+    found = number(digits)
+    return np.nan if found is None else sign * found
+
+
+def _buckets(vector: Vector) -> _Buckets:
+    """Return the histograms of a vector; series without a number as `le` are left out, equal bounds are added up."""
+    column = vector.labels.column("le")
+    texts, codes = np.unique(column.astype(str), return_inverse=True)
+    bounds = np.array([_bound(text) for text in texts])[codes]
+    kept = np.flatnonzero(~np.isnan(bounds))
+    bounds, rows = bounds[kept], vector.take(kept.astype(np.int64))
+    labels = rows.labels.drop(["le"])
+    group, first = labels.groups()
+    order = np.lexsort((bounds, group))
+    group, bounds = group[order], bounds[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (group[1:] != group[:-1]) | (bounds[1:] != bounds[:-1])
+    slot = np.cumsum(new) - 1
+    starts = np.searchsorted(group, np.arange(len(first)))
+    place = slot - slot[starts][group] if len(order) else slot
+    width = int(place.max(initial=-1)) + 1
+    steps = vector.values.shape[1]
+    bound = np.full((len(first), width), np.inf)
+    bound[group, place] = bounds
+    count = np.zeros((len(first), width, steps))
+    present = np.zeros(count.shape, bool)
+    values = np.where(rows.present, rows.values, 0.0)[order]
+    np.add.at(count, (group, place), values)
+    np.logical_or.at(present, (group, place), rows.present[order])
+    return _Buckets(labels.take(first), bound, count, present)
+
+
+def _monotonic(buckets: _Buckets) -> Floats:
+    """Return counts that never fall; tiny differences are taken for rounding. Absent buckets repeat the one before."""
+    out = np.zeros_like(buckets.count)
+    before = np.full(buckets.count[:, 0].shape, -np.inf) if out.shape[1] else np.zeros(0)
+    for i in range(out.shape[1]):
+        now = buckets.count[:, i]
+        scale = np.minimum(np.abs(now) + np.abs(before), np.finfo(float).max)
+        close = np.abs(now - before) < _TOLERANCE * scale
+        now = np.where(buckets.present[:, i] & ~close & ~(now < before), now, before)
+        out[:, i] = before = now
+    return out
+
+
+def _result(buckets: _Buckets, values: Floats) -> Vector:
+    present = buckets.present.any(axis=1)
+    drops = np.ones(buckets.labels.n, bool)
+    return Vector(buckets.labels, np.where(present, values, np.nan), present, drops)
+
+
+def _empty(steps: int) -> Vector:
+    return Vector.build(Labels(0, {}), np.zeros((0, steps)), np.zeros((0, steps), bool))
+
+
+def quantile(vector: Vector, q: Scalar) -> Vector:
+    """Return the q-quantile of every histogram, interpolated linearly within a bucket.
+
+    The lowest bucket starts at 0 when its bound is positive; a quantile in the `+Inf` bucket is the bound below it;
+    without a `+Inf` bucket, with fewer than two buckets or without observations it is NaN.
+    """
+    buckets = _buckets(vector)
+    steps = vector.values.shape[1]
+    if not buckets.bound.size:
+        return _empty(steps)
+    with np.errstate(all="ignore"):
+        values = _search(buckets, _monotonic(buckets), q.values)
+    values = np.where(q.values < 0, -np.inf, np.where(q.values > 1, np.inf, values))
+    values = np.where(np.isnan(q.values), np.nan, values)
+    return _result(buckets, values)
+
+
+def _search(buckets: _Buckets, counts: Floats, q: Floats) -> Floats:
+    shape = counts[:, 0].shape
+    total = counts[:, -1]
+    rank = q * total
+    used = buckets.present.sum(axis=1)
+    whole = (buckets.present & np.isinf(buckets.bound)[:, :, None] & (buckets.bound > 0)[:, :, None]).any(axis=1)
+    out = np.full(shape, np.nan)
+    found = np.zeros(shape, bool)
+    start, below, nth = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64)
+    for i in range(counts.shape[1]):
+        here = buckets.present[:, i]
+        upper = np.broadcast_to(buckets.bound[:, i : i + 1], shape)
+        last = nth == used - 1
+        hit = here & ~found & ((counts[:, i] >= rank) | last)
+        inside = start + (upper - start) * ((rank - below) / (counts[:, i] - below))
+        lowest = (nth == 0) & (upper <= 0)
+        out = np.where(hit, np.where(last, start, np.where(lowest, upper, inside)), out)
+        found |= hit
+        start, below = np.where(here, upper, start), np.where(here, counts[:, i], below)
+        nth = nth + here
+    return np.where(whole & (used >= 2) & (total != 0), out, np.nan)
+
+
+def fraction(vector: Vector, lower: Scalar, upper: Scalar) -> Vector:
+    """Return the share of observations between two bounds, interpolated linearly within a bucket."""
+    buckets = _buckets(vector)
+    if not buckets.bound.size:
+        return _empty(vector.values.shape[1])
+    counts = _carried(buckets)
+    whole = (buckets.present & np.isposinf(buckets.bound)[:, :, None]).any(axis=1)
+    with np.errstate(all="ignore"):
+        total = counts[:, -1]
+        low, high = (np.minimum(_rank(buckets, counts, bound), total) for bound in (lower.values, upper.values))
+        values = np.where(lower.values >= upper.values, 0.0, (high - low) / total)
+    unknown = ~whole | (total == 0) | np.isnan(lower.values) | np.isnan(upper.values)
+    return _result(buckets, np.where(unknown, np.nan, values))
+
+
+def _carried(buckets: _Buckets) -> Floats:
+    out = np.where(buckets.present, buckets.count, 0.0)
+    for i in range(1, out.shape[1]):
+        out[:, i] = np.where(buckets.present[:, i], out[:, i], out[:, i - 1])
+    return out
+
+
+def _rank(buckets: _Buckets, counts: Floats, bound: npt.NDArray[np.float64]) -> Floats:
+    """Return how many observations lie at or below `bound`, +inf when above every bucket."""
+    shape = counts[:, 0].shape
+    out = np.full(shape, np.inf)
+    found = np.zeros(shape, bool)
+    below, first = np.zeros(shape), np.ones(shape, bool)
+    start = np.zeros(shape)
+    for i in range(counts.shape[1]):
+        here = buckets.present[:, i]
+        upper = np.broadcast_to(buckets.bound[:, i : i + 1], shape)
+        start = np.where(first & here & (upper <= 0), -np.inf, start)
+        before = here & ~found & (start >= bound)
+        out = np.where(before, below, out)
+        found |= before
+        inside = here & ~found & (start < bound) & (upper > bound)
+        linear = below + (counts[:, i] - below) * (bound - start) / (upper - start)
+        out = np.where(inside, np.where(np.isneginf(start), counts[:, i], linear), out)
+        found |= inside
+        start, below = np.where(here, upper, start), np.where(here, counts[:, i], below)
+        first = first & ~here
+    return out

@@ -1,0 +1,114 @@
+"""Sealing: hot rows become segments. Files first, then one transaction that names them and deletes the rows.
+
+Rows are sealed in runs: a run ends where a segment was written between its rows whose times overlap theirs, because a
+segment's last write number decides between repetitions and must not leap over that segment.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from workbench.signals import SIGNALS
+from workbench.store import metrics, profiles, rows
+from workbench.store.catalog import Catalog
+from workbench.store.chunks import newest
+from workbench.store.files import GRACE_S, File, add_segment, remove, sweep
+from workbench.store.series import SeriesIndex
+from workbench.store.snapshot import Hot, HotCache, take
+from workbench.store.write import META
+
+__all__ = ["seal"]
+
+_RUN_BYTES = 256 * 2**20
+
+
+def seal(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> dict[str, int]:
+    """Seal every hot row there is now; return the rows this process sealed, by signal."""
+    done = dict.fromkeys(SIGNALS, 0)
+    for signal in SIGNALS:
+        for run in _runs(catalog, signal):
+            done[signal] += _seal_run(root, catalog, refreshed, signal, run)
+    _tidy(root, catalog)
+    return done
+
+
+def _runs(catalog: Catalog, signal: str) -> list[list[int]]:
+    """Return the ids of the hot rows of a signal, run by run."""
+    with catalog.read() as connection:
+        hot = connection.execute("SELECT id, seq, t_min, t_max, bytes FROM hot WHERE signal = ? ORDER BY id", (signal,)).fetchall()
+        between = connection.execute(
+            "SELECT seq_max, t_min, t_max FROM segments WHERE signal = ? AND retired IS NULL AND seq_max > ? ORDER BY seq_max",
+            (signal, hot[0][1] if hot else 0),
+        ).fetchall()
+    runs: list[list[int]] = []
+    low = high = size = last = 0
+    for number, seq, t_min, t_max, count in hot:
+        low_now, high_now = min(low, t_min), max(high, t_max)
+        leaps = any(last < s < seq and a <= high_now and b >= low_now for s, a, b in between)
+        if not runs or leaps or size + count > _RUN_BYTES:
+            runs.append([])
+            low_now, high_now, size = t_min, t_max, 0
+        runs[-1].append(number)
+        low, high, size, last = low_now, high_now, size + count, (last if len(runs[-1]) > 1 else seq)
+    return runs
+
+
+def _seal_run(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex], signal: str, run: list[int]) -> int:
+    """Seal some hot rows into segments; return how many rows, 0 when another process took any of them first."""
+    with catalog.read() as connection:
+        hot = [h for h in take(connection, HotCache(), signal, -(2**63), 2**63 - 1).hot if h.id in set(run)]
+    if len(hot) != len(run):
+        return 0
+    made = _write(root, refreshed, signal, hot)
+    named = False
+    try:
+        with catalog.write() as connection:
+            named = _swap(connection, hot, made)
+    finally:
+        if not named:
+            remove(root, [file for _, files in made for file in files])
+    return sum(row["rows"] for row, _ in made) if named else 0
+
+
+def _write(
+    root: Path, refreshed: Callable[[], SeriesIndex], signal: str, hot: Sequence[Hot]
+) -> list[tuple[dict[str, Any], list[File]]]:
+    if signal == "metrics":
+        flat = newest(metrics.flat_of_hot([metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in hot]))
+        return [metrics.write_segment(root, flat, refreshed(), META)]
+    if signal == "profiles":
+        parts = [profiles.from_tables(h.tables, -(2**63), 2**63 - 1, {}) for h in hot]
+        tables = profiles.to_tables(profiles.join([p for p in parts if p is not None]))
+        return [profiles.write_segment(root, tables, META)]
+    table = rows.unify([h.tables["rows"] for h in hot])
+    table = table.take(pa.array(np.argsort(table["time"].to_numpy(), kind="stable")))
+    return [rows.write_segment(root, signal, part, META) for part in rows.by_day(table)]
+
+
+def _swap(connection: sqlite3.Connection, hot: Sequence[Hot], made: list[tuple[dict[str, Any], list[File]]]) -> bool:
+    """Delete the rows and name the segments; return False, having changed nothing, when a row is gone already."""
+    for h in hot:
+        there = connection.execute("SELECT 1 FROM hot WHERE id = ?", (h.id,)).fetchone()
+        if there is None:
+            return False
+    connection.executemany("DELETE FROM hot WHERE id = ?", [(h.id,) for h in hot])
+    for row, files in made:
+        add_segment(connection, {**row, "seq_min": hot[0].seq, "seq_max": hot[-1].seq}, files)
+    return True
+
+
+def _tidy(root: Path, catalog: Catalog) -> None:
+    """Forget segments retired longer than the grace period ago, and remove files that nothing names."""
+    with catalog.write() as connection:
+        old = "SELECT id FROM segments WHERE retired < (unixepoch('subsec') - ?) * 1e9"
+        connection.execute(f"DELETE FROM files WHERE segment IN ({old})", (GRACE_S,))
+        connection.execute(f"DELETE FROM segments WHERE id IN ({old})", (GRACE_S,))
+        named = {row[0] for row in connection.execute("SELECT path FROM files")}
+    sweep(root, named)
