@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-
 # --- signals ---------------------------------------------------------------------------------------------------------
 
 
@@ -27,7 +26,7 @@ def link_parents(trace: Sequence[str], span: Sequence[str], parent: Sequence[str
 
 
 def grid(series: Sequence[Sequence[tuple[int, float, bool]]], steps: Sequence[int], lookback: int) -> list[list[float]]:
-    """Newest sample of (t - lookback, t] at each step; nothing where it is a stale marker. Samples: time, value, stale."""
+    """Newest (time, value, stale) of (t - lookback, t] at each step; nothing where that is a stale marker."""
     out = []
     for samples in series:
         row = []

@@ -236,6 +236,38 @@ def _report(found: Investigation) -> str:
     return str(found.show("hypotheses").text())
 
 
+@cli.command()
+@click.argument("task", type=click.Choice(["diagnose"]))
+@click.option("--dataset", type=click.Choice(["incidents"]), default="incidents", show_default=True)
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of recordings.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Also write what was predicted to this file.")
+@_JSON
+def evaluate(task: str, dataset: str, data: Path | None, predictions: Path | None, as_json: bool) -> None:
+    """Score diagnosis on recorded incidents; the truth is kept out of sight until the predictions are made."""
+    from workbench import evaluate as scoring
+    from workbench import resources
+
+    folder = data or resources.incidents_folder()
+    made = scoring.predict_incidents(folder)
+    if predictions is not None:
+        predictions.write_text(json_module.dumps(made, indent=1))
+    score = scoring.score_incidents(folder, made)
+    if as_json:
+        _print_json(score.to_json())
+        return
+    for case in score.cases:
+        mark = "right" if case["right"] else "WRONG"
+        predicted = case["predicted"]
+        told = f"{predicted['service']} {predicted['kind']}" if predicted["service"] else "nothing"
+        truth = f"{case['truth']['service']} {case['truth']['kind']}" if case["truth"]["service"] else "nothing"
+        click.echo(f"{mark}  {case['name']:26} said {told:28} was {truth:28} {case['seconds']:.1f} s")
+    low, high = scoring.wilson(score.first, score.faulty)
+    click.echo(
+        f"service first in {score.first} of {score.faulty} (95 % interval {low:.2f}-{high:.2f}); kind right in {score.kinds}"
+    )
+    click.echo(f"abstained on {score.abstained} of {score.quiet} without a fault")
+
+
 @cli.group()
 def runbook() -> None:
     """List, show and run the shipped notebooks."""

@@ -46,6 +46,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "cpu": "workbench.diagnose.checks.resources:CpuSaturation",
         "memory": "workbench.diagnose.checks.resources:MemoryLeak",
         "locks": "workbench.diagnose.checks.resources:LockContention",
+        "waiting": "workbench.diagnose.checks.resources:Waiting",
         "deploy": "workbench.diagnose.checks.changes:BadDeploy",
         "change": "workbench.diagnose.checks.changes:RecentChange",
         "messages": "workbench.diagnose.checks.messages:NewMessages",

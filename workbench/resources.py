@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench.errors import NotFound, closest
 
-__all__ = ["incident", "incidents", "notebook", "notebooks"]
+__all__ = ["incident", "incidents", "incidents_folder", "notebook", "notebooks"]
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -38,9 +38,14 @@ def notebook(name: str) -> Path:
     return _pick(notebooks(), name, "notebook")
 
 
+def incidents_folder() -> Path:
+    """Return the folder that holds the recorded incidents (it need not exist)."""
+    return _folder("_incidents", "datasets/incidents")
+
+
 def incidents() -> dict[str, Path]:
     """Return every recorded incident: name -> folder."""
-    root = _folder("_incidents", "datasets/incidents")
+    root = incidents_folder()
     return {p.name: p for p in sorted(root.glob("*")) if (p / "truth.json").is_file() or (p / "events.json").is_file()}
 
 

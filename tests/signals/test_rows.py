@@ -65,7 +65,9 @@ def test_spans_are_sorted_linked_checked_and_rebuilt_alike(rows: list[tuple[int,
 
 
 def test_events_default_to_instants() -> None:
-    frame = check_events(build_events({"time": [2, 1], "kind": ["deploy", "note"], "title": ["b", "a"], "score": [0.5, 1]}))
+    frame = check_events(
+        build_events({"time": [2, 1], "kind": ["deploy", "note"], "title": ["b", "a"], "score": [0.5, 1]})
+    )
     assert list(frame.columns) == [*EVENT_COLUMNS, "score"]
     assert frame["title"].tolist() == ["a", "b"]
     assert frame["end"].isna().all()
@@ -98,7 +100,9 @@ def test_any_time_becomes_naive_utc_nanoseconds(time: object) -> None:
 
 def test_columns_are_taken_by_position_and_left_alone() -> None:
     given_column = pd.Series(["x", "y"], index=[7, 9])
-    frame = build_logs({"time": pd.Series([5, 3], index=[1, 0]), "body": given_column, "extra": given_column, "env": "p"})
+    frame = build_logs(
+        {"time": pd.Series([5, 3], index=[1, 0]), "body": given_column, "extra": given_column, "env": "p"}
+    )
     assert frame["body"].tolist() == frame["extra"].tolist() == ["y", "x"]
     assert frame["env"].tolist() == ["p", "p"]
     assert given_column.index.tolist() == [7, 9]

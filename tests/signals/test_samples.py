@@ -43,7 +43,9 @@ def test_build_sorts_merges_and_lets_the_last_win(rows: list[tuple[str, int, flo
 
 
 @given(ROWS, ROWS)
-def test_concat_is_building_from_all_rows(left: list[tuple[str, int, float]], right: list[tuple[str, int, float]]) -> None:
+def test_concat_is_building_from_all_rows(
+    left: list[tuple[str, int, float]], right: list[tuple[str, int, float]]
+) -> None:
     both = check_samples(concat_samples([build(left), build(right)]))
     assert as_dict(both) == naive.build_samples(left + right)
 
@@ -73,7 +75,9 @@ def test_every_bit_of_a_value_survives(bits: list[int]) -> None:
     """NaN payloads, the stale marker, -0.0 and infinities are kept through build, concat, take and between."""
     raw = np.array([*bits, 0x7FF0000000000002, 0x7FF8000000000001, 1 << 63], np.uint64)
     samples = build_samples([{"metric": "m"}], np.zeros(len(raw), int), np.arange(len(raw))[::-1], raw.view(np.float64))
-    again = concat_samples([samples.take(np.array([True])), samples.between(np.datetime64(0, "ns"), np.datetime64(5, "ns"))])
+    again = concat_samples(
+        [samples.take(np.array([True])), samples.between(np.datetime64(0, "ns"), np.datetime64(5, "ns"))]
+    )
     assert again.value.view(np.uint64).tolist() == raw[::-1].tolist()
 
 

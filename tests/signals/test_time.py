@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 
 import numpy as np
@@ -59,7 +60,20 @@ def test_text(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("", "soon", "10:30", "today", "12/11/2024", "1700000000", "-6", "-6x", "now-", "2024-13-01", "2024-02-30", "NaT"),
+        *(
+            "",
+            "soon",
+            "10:30",
+            "today",
+            "12/11/2024",
+            "1700000000",
+            "-6",
+            "-6x",
+            "now-",
+            "2024-13-01",
+            "2024-02-30",
+            "NaT",
+        ),
         *("2024-01-01T25:00", "2024-01-01 10:00 EST", "2024-01-01T00:00+99:00", "٢٠٢٤-01-01", "\x00", "-" + "9" * 5000),
         *(None, 5, 1.5, True, b"2024", [1]),
     ],
@@ -74,7 +88,7 @@ def test_what_is_no_time_is_refused_in_one_short_sentence(value: object) -> None
 @pytest.mark.parametrize(
     "value",
     [
-        *("1969-12-31T23:59:59", "1970-01-01T00:00+01:00", "2262-01-01", "9999-12-31", "0001-01-01", "-60y", "+300y"),
+        *("1969-12-31T23:59:59", "1970-01-01T00:00+01:00", "2262-01-01", "9999-12-31", "0001-01-01", "-60y", "+290y"),
         *(dt.datetime(9999, 1, 1), dt.date(1969, 1, 1), np.datetime64("3000-01-01"), np.datetime64("NaT"), pd.NaT),
     ],
 )
@@ -85,10 +99,8 @@ def test_other_centuries_are_refused(value: object) -> None:
 
 @given(st.text(max_size=20))
 def test_any_text_gives_a_time_or_the_one_error(text: str) -> None:
-    try:
+    with contextlib.suppress(InvalidInput):
         assert MIN_NS <= int(parse_time(text, NOW).astype(np.int64)) < MAX_NS
-    except InvalidInput:
-        pass
 
 
 @pytest.mark.parametrize(

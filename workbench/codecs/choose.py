@@ -44,7 +44,9 @@ def by_id(number: int) -> Codec:
     """
     codec = _table().get(number)
     if codec is None:
-        raise ValueError(f"no codec has the id {number}: known are {sorted(_table())}; install the plug-in that wrote it")
+        raise ValueError(
+            f"no codec has the id {number}: known are {sorted(_table())}; install the plug-in that wrote it"
+        )
     return codec
 
 

@@ -19,7 +19,7 @@ from workbench.incidents import wording
 
 __all__ = ["Postmortem", "Section", "Statement"]
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~$&=-]|\d(?=[.)]))")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>|~$]|(?<=\bwww)\.|:(?=//)|\A(?:[#+=-]|\d+(?=[.)]))|&(?=#?\w+;)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,7 @@ def _html(text: str) -> str:
 
 
 def _md(text: str) -> str:
-    return _MARKDOWN.sub(lambda m: m[1] + "\\" if m[1].isdigit() else "\\" + m[1], _plain(text)).replace("://", "\\://")
+    return _MARKDOWN.sub(lambda m: m[0] + "\\" if m[0].isdigit() else "\\" + m[0], _plain(text))
 
 
 def _code(query: str) -> str:

@@ -126,7 +126,7 @@ def _impact(cost: Impact) -> tuple[Statement, ...]:
         ),
         Statement(
             f"Slow requests: {during.slow:,} ({wording.share(during.slow, during.requests)}); "
-            f"before, {wording.share(before.slow, before.requests)} by definition of slow.",
+            f"before, {wording.share(before.slow, before.requests)} (slow: slower than 95 of 100 of its operation before).",
             cost.query,
         ),
         Statement(
@@ -174,10 +174,8 @@ def _times(investigation: Investigation, cost: Impact) -> tuple[Statement, ...]:
 def _timeline(investigation: Investigation, cost: Impact) -> tuple[Statement, ...]:
     frame = timeline(investigation, cost).head(_MOST_LINES)
     return tuple(
-        Statement(f"{service}: {what}" if service and service not in what else what, query, time=time)
-        for time, what, service, query in zip(
-            frame["time"].to_numpy(), frame["what"], frame["service"], frame["query"], strict=True
-        )
+        Statement(what, query, time=time)
+        for time, what, query in zip(frame["time"].to_numpy(), frame["what"], frame["query"], strict=True)
     )
 
 
@@ -188,6 +186,7 @@ def _trigger(investigation: Investigation, suspect: Hypothesis) -> tuple[Stateme
     time = events["time"].to_numpy()
     near = events["kind"].isin(CHANGE_KINDS).to_numpy(bool) & (time >= began - _BEFORE_ONSET)
     changes = events[near & (time <= began + np.timedelta64(60, "s"))]
+    changes = changes.loc[(changes["service"] != suspect.service).sort_values(kind="stable").index]
     if changes.empty:
         text = f"No deploy, configuration, scale or flag event is recorded in the {wording.duration(_BEFORE_ONSET)} before it began."
         query = wording.call("events", " OR ".join(f"kind:{k}" for k in CHANGE_KINDS), (began - _BEFORE_ONSET, began))
@@ -253,8 +252,13 @@ def _charts(investigation: Investigation, cost: Impact) -> tuple[Statement, ...]
         ("templates", "Log templates that are new or more frequent."),
         ("hypotheses", "Suspects and evidence."),
     )
-    charts = [Statement(text, f'bench.investigate(...).show("{name}")') for name, text in panels]
+    charts = [Statement(text, f"{_again(investigation)}.show({name!r})") for name, text in panels]
     return (*charts, Statement("The failed requests themselves.", cost.failed_query))
+
+
+def _again(investigation: Investigation) -> str:
+    start, end = (str(t.astype("datetime64[ms]")) for t in investigation.window)
+    return f"bench.investigate(start={start!r}, end={end!r})"
 
 
 def _quiet(investigation: Investigation, title: str | None) -> Postmortem:
@@ -277,7 +281,7 @@ def _quiet(investigation: Investigation, title: str | None) -> Postmortem:
     whole = cost.during
     measured = f"Of {whole.requests:,} incoming requests {whole.failed:,} failed ({wording.share(whole.failed, whole.requests)})."
     sections = (
-        Section("summary", "Summary", (Statement(investigation.summary, "bench.investigate(...)"),)),
+        Section("summary", "Summary", (Statement(investigation.summary, _again(investigation)),)),
         Section("looked", "What was looked at", tuple(looked)),
         Section("impact", "Requests in this window", (Statement(measured, cost.query),)),
         Section(

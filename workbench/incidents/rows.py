@@ -47,7 +47,7 @@ def evidence_rows(bench: Any, investigation: Investigation, most: int = 10) -> p
         Whose `spans`, `logs`, ... are asked.
     investigation : Investigation
     most : int
-        Most rows; those within the faulty part come first.
+        Most rows: of spans the failed and slow ones, of logs the severe ones.
 
     Returns
     -------
@@ -94,9 +94,19 @@ def _read_call(text: str) -> tuple[str, list[Any], Mapping[str, Any]]:
     raise InvalidInput(f"query {text[:80]!r} is not a call such as bench.spans('service:cart').")
 
 
+def _telling(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return failed and slow spans, or severe log lines, first; other rows stay as they are."""
+    if "duration_ns" in frame:
+        order = pd.DataFrame({"failed": frame["status"] == "error", "duration": frame["duration_ns"]})
+        return frame.loc[order.sort_values(["failed", "duration"], ascending=False, kind="stable").index]
+    if "body" in frame:
+        return frame.loc[frame["severity"].sort_values(ascending=False, kind="stable").index]
+    return frame
+
+
 def _readable(frame: pd.DataFrame, most: int, query: str) -> pd.DataFrame:
-    """Keep the first rows, known columns first, no ids and no column that is empty in them."""
-    shown = frame.head(most).reset_index(drop=True)
+    """Keep the most telling rows, known columns first, no ids and no column that is empty in them."""
+    shown = _telling(frame).head(most).reset_index(drop=True)
     first = [c for c in _FIRST_COLUMNS if c in shown]
     rest = [c for c in shown.columns if c not in first and c not in ("parent", "span_id", "parent_span_id", "env")]
     shown = shown[[*first, *rest]]

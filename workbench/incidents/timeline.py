@@ -48,7 +48,7 @@ def _events(investigation: Investigation) -> list[tuple[np.datetime64, str, str,
     events = investigation.telemetry.events
     kept = events[(events["kind"] != "anomaly").to_numpy(bool)]
     return [
-        (time, f"{kind}: {title}" if title else str(kind), service, "event",
+        (time, f"{kind}{f', {service}' if service else ''}: {title}", service, "event",
          wording.call("events", f"kind:{kind}", _around(time)))
         for time, kind, title, service in zip(
             kept["time"].to_numpy(), kept["kind"], kept["title"], kept["service"], strict=True
@@ -66,7 +66,7 @@ def _anomalies(investigation: Investigation) -> list[tuple[np.datetime64, str, s
     lines = []
     for time, title, service in zip(first["time"].to_numpy(), first["title"], first["service"], strict=True):
         more = int(counts[service]) - 1
-        what = f"first anomaly: {title}" + (f" (and {more:,} more of this service later)" if more else "")
+        what = f"first anomaly of {service or 'the system'}: {title}" + (f" (and {more:,} more later)" if more else "")
         where = wording.term("service", str(service)) if service else ""
         lines.append((time, what, str(service), "anomaly", wording.call("spans", where, _around(time))))
     return lines

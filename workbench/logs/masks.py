@@ -40,11 +40,15 @@ _MASKS: tuple[tuple[str, str], ...] = (
     (r"\b[0-9a-fA-F]{2}(?::[0-9a-fA-F]{2}){5}\b", VARIABLE),
     (rf"{_START}/[\w.$*+~%-]+(?:/[\w.$*+~%:-]*)+", rf"\1{VARIABLE}"),
     (r"\b[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+:\d+\b", VARIABLE),
-    (r"\b0x[0-9a-fA-F]+\b", VARIABLE),
-    (r"<?\d+ (?:bytes|Bytes)(?: \([\d.]+ [KMGT]i?B\))?", VARIABLE),
+    (r"\b[A-Za-z][A-Za-z0-9_-]*\d[A-Za-z0-9_-]*:\d+\b", VARIABLE),
+    (r"\b(?:0x[0-9a-fA-F]+|[0-9a-fA-F]{8,})\b", VARIABLE),
+    (r"< ?\d+(?:\.\d+)? ?(?:ns|us|ms|s|sec|seconds|min)\b", VARIABLE),
+    (r"<?\d+(?:,\d{3})* (?:bytes|Bytes)(?: \([\d.]+ [KMGT]i?B\))?", VARIABLE),
     (rf"{_START}[-+$]?\d(?:{_BODY}*[^{_EDGE}{VARIABLE}.])?", rf"\1{VARIABLE}"),
     (rf"{_BODY}*\d{_BODY}*\d{_BODY}*\d(?:{_BODY}*[^{_EDGE}{VARIABLE}.])?", VARIABLE),
     (r"\b(?:true|false|True|False|null|None)\b", VARIABLE),
+    # What touches a variable belongs to it, up to the next separator; a full stop ends a sentence.
+    (rf"{_BODY}*{VARIABLE}(?:(?:{_BODY}|{VARIABLE})*(?:[^{_EDGE}.]))?", VARIABLE),
     (rf"{VARIABLE}(?:[.:/_@-]+{VARIABLE})+", VARIABLE),
     (r"[ \t]+", " "),
 )

@@ -29,7 +29,9 @@ Key = tuple[str, ...]
 
 _WORD = re.compile(r"[A-Za-z]")
 _WEAK = re.compile(r"\d|^[\w$-]+(?:\.[\w$-]+){2,}$|^/")
+_VALUE = re.compile(r"[A-Za-z0-9]")
 _EXCEPTION = re.compile(r"(?:Exception|Error)$")
+_LIST = re.compile(rf"{VARIABLE}(?:,? {VARIABLE}|,{VARIABLE}){{2,}}")
 _MOST_TOKENS = 256
 _MOST_CACHED = 200_000
 
@@ -69,7 +71,6 @@ class _Template:
     """Tokens as first seen; a word that varies has become a variable."""
     weak: dict[int, str] = field(default_factory=dict)
     """Places of the key that look like variables but have shown one value only so far."""
-    merged: bool = False
 
 
 class TemplateMiner:
@@ -83,7 +84,7 @@ class TemplateMiner:
         Constant words a merged template must keep.
     """
 
-    def __init__(self, most_words: int = 4, least_words: int = 2) -> None:
+    def __init__(self, most_words: int = 3, least_words: int = 2) -> None:
         if most_words < 1 or least_words < 0:
             raise InvalidInput(
                 f"TemplateMiner has most_words={most_words}, least_words={least_words}: at least 1 and 0 are needed."
@@ -94,7 +95,7 @@ class TemplateMiner:
         self._alias: list[int] = []
         self._by_masked: dict[str, int] = {}
         self._by_key: dict[Key, int] = {}
-        self._by_gap: dict[Key, set[str]] = {}
+        self._by_gap: dict[Key, set[Key]] = {}
         self._merged: dict[int, set[int]] = {}
 
     def __len__(self) -> int:
@@ -139,7 +140,7 @@ class TemplateMiner:
             return known
         if len(self._by_masked) >= _MOST_CACHED:
             self._by_masked.clear()
-        shown = tokens(form)[:_MOST_TOKENS]
+        shown = tokens(_LIST.sub(VARIABLE, form))[:_MOST_TOKENS]
         key, weak = _key(shown)
         found = self._by_masked[form] = self._find(key, shown, weak)
         return found
@@ -178,29 +179,32 @@ class TemplateMiner:
         return [(*key[:i], VARIABLE, *key[i + 1 :]) for i in words]
 
     def _merge_around(self, key: Key) -> None:
-        """Merge a new key with others that differ from it in one word, where that word has varied enough."""
-        for i, token in enumerate(key):
-            if not _WORD.search(token):
-                continue
-            gap = (*key[:i], VARIABLE, *key[i + 1 :])
-            words = self._by_gap.setdefault(gap, set())
-            words.add(token)
-            enough = sum(1 for t in gap if _WORD.search(t)) >= self._least_words
-            if enough and len(words) > self._most_words:
-                self._merge(gap, [(*key[:i], word, *key[i + 1 :]) for word in sorted(words)])
+        """Merge a new key with those that differ from it in one word, where that word has varied enough."""
+        own = self._by_gap.get(key)
+        if own and VARIABLE in key:
+            self._merge(key, own)
+            return
+        for gap in self._gaps(key):
+            members = self._by_gap.setdefault(gap, set())
+            members.add(key)
+            if len(members) > self._most_words:
+                self._merge(gap, members)
                 return
 
-    def _merge(self, gap: Key, members: list[Key]) -> None:
-        ids = sorted({self._root(self._by_key[member]) for member in members if member in self._by_key})
+    def _merge(self, gap: Key, members: set[Key]) -> None:
+        ids = sorted({self._root(self._by_key[member]) for member in (*members, gap) if member in self._by_key})
         first = self._templates[ids[0]]
         for number in ids[1:]:
             other = self._templates[number]
-            _widen(first, other.shown, other.weak, gap)
+            _widen(first, other.shown, other.weak, other.key)
             self._alias[number] = ids[0]
             self._merged.get(len(gap), set()).discard(number)
-        first.key, first.merged = gap, True
+        known = gap in self._by_key
+        first.key = gap
         self._by_key[gap] = ids[0]
         self._merged.setdefault(len(gap), set()).add(ids[0])
+        if not known:
+            self._merge_around(gap)
 
     def _root(self, number: int) -> int:
         while self._alias[number] != number:
@@ -216,13 +220,14 @@ def mine(bodies: pd.Series | Sequence[str]) -> Mined:
 def _key(shown: list[str]) -> tuple[Key, dict[int, str]]:
     """Return (what lines of one template share, places that only look like variables and their value).
 
-    Neighbouring variables, with blanks and commas between them, count as one: lists have any length.
+    Neighbouring variables, with blanks and commas between them, count as one: lists have any length. Empty brackets
+    hold an empty variable.
     """
     key: list[str] = []
     weak: dict[int, str] = {}
-    for token in shown:
+    for i, token in enumerate(shown):
         variable = token == VARIABLE
-        if not variable and _WEAK.search(token) and not _EXCEPTION.search(token):
+        if not variable and _looks_variable(shown, i):
             weak[len(key)] = token
             variable = True
         if variable:
@@ -235,8 +240,21 @@ def _key(shown: list[str]) -> tuple[Key, dict[int, str]]:
                 del key[back:]
                 continue
             token = VARIABLE
+        elif token == ")" and shown[max(i - 2, 0) : i] == [" ", "("]:
+            key.append(VARIABLE)
         key.append(token)
     return tuple(key), weak
+
+
+def _looks_variable(shown: list[str], i: int) -> bool:
+    """Return whether a word may be a value: it holds a digit, is a dotted name, a path, quoted, or follows a "="."""
+    token = shown[i]
+    if not _VALUE.search(token):
+        return False
+    if _WEAK.search(token):
+        return not _EXCEPTION.search(token)
+    before = shown[i - 1] if i else ""
+    return before == "=" or (before in "\"'" and before != "" and shown[i + 1 : i + 2] == [before])
 
 
 def _fits(key: Key, template: Key) -> bool:

@@ -120,7 +120,7 @@ class Chart:
     episodes : tuple of Episode
         Where it was anomalous.
     before, during : float
-        Median of the first line in the baseline and in the fault window.
+        Median in the baseline and in the fault window of the line that moved most, which `moved` names.
     """
 
     title: str
@@ -133,6 +133,7 @@ class Chart:
     episodes: tuple[Episode, ...] = ()
     before: float = float("nan")
     during: float = float("nan")
+    moved: str = ""
     more: int = 0
 
 

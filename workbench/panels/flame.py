@@ -129,10 +129,10 @@ def _trunk(nodes: pd.DataFrame) -> range:
     if int((nodes["parent"] < 0).sum()) != 1:
         return range(0)
     length = 0
-    # In preorder an only child is the row behind its parent; the last frame of the trunk stays as the root.
+    # In preorder an only child is the row behind its parent; the frame where the trunk ends stays as the root.
     while length + 1 < len(nodes) and children[length] == 1 and own[length] == 0:
         length += 1
-    return range(max(length - 1, 0))
+    return range(length)
 
 
 class Flame:

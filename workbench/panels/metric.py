@@ -112,14 +112,16 @@ def chart(
     moved = np.array([_moved(row, time, baseline, fault) for row in values])
     order = np.sort(np.argsort(-moved, kind="stable")[:_LINES])
     lines = tuple(Line(str(names[i]), values[i]) for i in order)
-    before, during = (_median(values[order[0]], time, w) if len(order) else np.nan for w in (baseline, fault))
+    most = int(np.argmax(moved)) if len(moved) else 0
+    before, during = (_median(values[most], time, w) if len(order) else np.nan for w in (baseline, fault))
     low = high = None
     found = tuple(episodes or ())
     if len(lines) == 1 and np.isfinite(lines[0].values).sum() >= _MIN_BAND:
         low, high, own = _expected(lines[0].values, time)
         found = found if episodes is not None else own
     return Chart(
-        title, service, unit, time, lines, low, high, found, before, during, max(0, len(values) - len(order))
+        title, service, unit, time, lines, low, high, found, before, during,
+        str(names[most]) if len(lines) > 1 else "", max(0, len(values) - len(order)),
     )
 
 

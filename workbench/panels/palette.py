@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DARK", "KIND_MARK", "LIGHT", "SERIES"]
+__all__ = ["DARK", "KIND_MARK", "LIGHT", "SERIES", "SERIES_DARK"]
 
 LIGHT = {
     "bg": "#ffffff", "raised": "#f7f8fa", "line": "#e2e6ec", "grid": "#eceff3", "text": "#1d2530", "muted": "#5f6b7a",
@@ -23,7 +23,10 @@ DARK = {
 """Style variables on a dark ground."""
 
 SERIES = ("#5a67d8", "#d9822b", "#2f9e8f", "#c2557e", "#7d9b2f", "#3c8dc4", "#9a6bc9", "#8b7355")
-"""Colours of the lines of one chart, readable on both grounds."""
+"""Colours of the lines of one chart on a light ground, and the base of package colours."""
+
+SERIES_DARK = ("#8d97f7", "#f0a557", "#56c4b4", "#e483a6", "#a9c95c", "#6db5ea", "#be95ea", "#b9a184")
+"""The same on a dark ground."""
 
 KIND_MARK = {
     "deploy": "info", "config": "accent", "scale": "ok", "flag": "accent", "alert": "warn", "anomaly": "bad",

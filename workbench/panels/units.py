@@ -74,11 +74,12 @@ def quantity(value: float, unit: str) -> str:
             if abs(value) >= factor:
                 return f"{_three(value / factor)} {suffix}{tail}"
         return f"{_three(value)} B{tail}"
-    if unit in ("", "1"):
-        return number(value)
+    if unit in ("", "1") or unit.startswith("{"):
+        # An annotation in braces says what is counted, not in which unit.
+        return number(value) + (unit.partition("}")[2] if unit.endswith("/s") else "")
     if unit.startswith("/"):
         return number(value) + unit
-    return f"{number(value)} {unit.strip('{}')}"
+    return f"{number(value)} {unit}"
 
 
 def ratio(after: float, before: float) -> str:

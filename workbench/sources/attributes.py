@@ -22,7 +22,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.signals.names import RESERVED
 from workbench.sources.source import ReadOptions
 
 __all__ = ["OVERFLOW", "AttributeColumns", "arrow_column", "choice_column", "column_name", "hex_column", "json_text", "plain_value", "text_column", "to_text", "typed_column"]
@@ -42,7 +41,7 @@ class _Slot(NamedTuple):
 def column_name(name: str, taken: Iterable[str]) -> str:
     """Return the column of an attribute: its own name, with one more underscore where that name is taken."""
     stem = name.rstrip("_")
-    return name + "_" if stem in RESERVED or stem == OVERFLOW or stem in taken else name
+    return name + "_" if stem == OVERFLOW or stem in taken else name
 
 
 def plain_value(value: Any) -> Any:

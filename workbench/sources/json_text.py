@@ -11,7 +11,7 @@ from workbench.errors import SourceError
 from workbench.sources.source import HEAD_BYTES, ReadOptions
 from workbench.sources.unpack import lines, look_ahead, text_document
 
-__all__ = ["first_object", "is_lines", "json_document", "json_lines", "json_values", "parse_json"]
+__all__ = ["first_object", "head_text", "is_lines", "json_document", "json_lines", "json_values", "parse_json"]
 
 _BROKEN = (ValueError, RecursionError)
 
@@ -24,7 +24,8 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def _head_text(head: bytes) -> str:
+def head_text(head: bytes) -> str:
+    """Return the first bytes of some content as text, for recognising it."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head[: len(head) // 2 * 2].decode("utf-16", "replace").lstrip()
     return head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
@@ -32,7 +33,7 @@ def _head_text(head: bytes) -> str:
 
 def first_object(head: bytes) -> dict[str, Any] | None:
     """Return the first JSON object at the top of some content or of its outermost list, as far as `head` shows it whole."""
-    text = _head_text(head)
+    text = head_text(head)
     if text.startswith("["):
         text = text[1:].lstrip()
     if not text.startswith("{"):
@@ -46,7 +47,7 @@ def first_object(head: bytes) -> dict[str, Any] | None:
 
 def is_lines(head: bytes) -> bool:
     """Return whether content is one JSON value a line rather than one document: its first line is a value of its own."""
-    text = _head_text(head)
+    text = head_text(head)
     first, newline, rest = text.partition("\n")
     if not newline and len(head) >= HEAD_BYTES:
         return text.startswith("{")

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from workbench.signals import Samples
+from workbench.signals.names import RESERVED
 from workbench.signals.samples import STALE_NAN
 from workbench.sources.attributes import column_name, plain_value, to_text
 from workbench.sources.labels import SeriesTable, bound_text
@@ -168,5 +169,5 @@ class PointRows:
 
 def _labels(attributes: Any, own: str) -> tuple[tuple[str, str], ...]:
     """Return a point's attributes as label pairs; names the series needs itself get an underscore."""
-    taken = ("temporality", own) if own else ("temporality",)
+    taken = (*RESERVED, "temporality", own) if own else (*RESERVED, "temporality")
     return tuple((column_name(item.key, taken), to_text(plain_value(item.value))) for item in attributes if item.key)

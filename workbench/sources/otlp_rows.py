@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.signals import build_logs, build_spans
-from workbench.signals.names import from_otel
+from workbench.signals.names import RESERVED, from_otel
 from workbench.signals.rows import LOG_COLUMNS, SPAN_COLUMNS, SPAN_KINDS, SPAN_STATUS
 from workbench.signals.time import MAX_NS
 from workbench.sources.attributes import (
@@ -42,8 +42,8 @@ from workbench.sources.source import ReadOptions
 __all__ = ["LogRows", "SpanRows", "resource_labels"]
 
 _SHORT = ("service", "env", "version", "host", "instance")
-_SPAN_TAKEN = (*SPAN_COLUMNS, "span_events", "links", "tracestate")
-_LOG_TAKEN = (*LOG_COLUMNS, "trace_id", "span_id", "severity_text", "template")
+_SPAN_TAKEN = (*SPAN_COLUMNS, *RESERVED, "span_events", "links", "tracestate")
+_LOG_TAKEN = (*LOG_COLUMNS, *RESERVED, "trace_id", "span_id", "severity_text", "template")
 
 
 def resource_labels(resource: Any) -> tuple[dict[str, str], dict[str, Any]]:

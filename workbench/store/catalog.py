@@ -19,6 +19,8 @@ from workbench.store.place import CATALOG, FORMAT
 
 __all__ = ["Catalog", "next_seq"]
 
+_inherited: list[sqlite3.Connection] = []  # a child must never close what it inherited over a fork
+
 _APPLICATION = 0x574B4231  # "WKB1"
 _PATIENCE = 60.0
 
@@ -35,7 +37,7 @@ CREATE TABLE IF NOT EXISTS segments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, tier TEXT NOT NULL, seq_min INTEGER NOT NULL,
     seq_max INTEGER NOT NULL, t_min INTEGER NOT NULL, t_max INTEGER NOT NULL, series_min INTEGER, series_max INTEGER,
     rows INTEGER NOT NULL, bytes INTEGER NOT NULL, replaces TEXT NOT NULL DEFAULT '[]', made INTEGER NOT NULL,
-    retired INTEGER);
+    crc32 INTEGER NOT NULL, retired INTEGER);
 CREATE TABLE IF NOT EXISTS files (
     segment INTEGER NOT NULL, role TEXT NOT NULL, path TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL,
     crc32 INTEGER NOT NULL, PRIMARY KEY (segment, role)) WITHOUT ROWID;
@@ -107,6 +109,8 @@ class Catalog:
 
     def _get(self) -> sqlite3.Connection:
         if self._pid != os.getpid():  # after a fork the parent's connection must not be touched
+            if self._connection is not None:
+                _inherited.append(self._connection)
             self._lock = threading.RLock()
             self._pid, self._connection = os.getpid(), self._connect()
         if self._connection is None:
@@ -164,6 +168,13 @@ class Catalog:
                 self._connection.close()
             self._connection = None
 
+    def shrink(self) -> None:
+        """Give pages that sealing freed back to the disk, as far as nobody is in the way."""
+        with self._lock, self._explained():
+            connection = self._get()
+            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def bytes_on_disk(self) -> int:
         """Return the size of the database and its log."""
         return sum(p.stat().st_size for p in (self.path, Path(f"{self.path}-wal")) if p.exists())
@@ -189,6 +200,7 @@ def _patient(connection: sqlite3.Connection, statement: str) -> int | str:
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts only before the first page is written
     _patient(connection, "PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     if _patient(connection, "PRAGMA user_version") == FORMAT:

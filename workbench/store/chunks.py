@@ -104,7 +104,9 @@ def _groups(time: _Ints, bounds: _Ints) -> _Ints:
     seen: dict[bytes, int] = {}
     raw, edges = time.tobytes(), (bounds * 8).tolist()
     return np.fromiter(
-        (seen.setdefault(raw[a:b], len(seen)) for a, b in zip(edges[:-1], edges[1:], strict=True)), np.int64, len(edges) - 1
+        (seen.setdefault(raw[a:b], len(seen)) for a, b in zip(edges[:-1], edges[1:], strict=True)),
+        np.int64,
+        len(edges) - 1,
     )
 
 

@@ -6,6 +6,7 @@ it. A file the catalog does not name is nobody's and is swept away once it is ol
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import time
@@ -20,10 +21,26 @@ import pyarrow.parquet as pq
 
 from workbench.errors import StoreError
 
-__all__ = ["GRACE_S", "File", "Gone", "add_segment", "check_file", "open_file", "remove", "sweep", "write_file"]
+__all__ = [
+    "GRACE_S",
+    "SEALED",
+    "File",
+    "Gone",
+    "add_segment",
+    "check_file",
+    "open_file",
+    "remove",
+    "row_crc",
+    "sweep",
+    "write_file",
+]
 
 GRACE_S = 600.0
 """How long a retired segment stays, and how old a file without a name must be before it is removed, seconds."""
+
+
+SEALED = ("signal", "seq_min", "seq_max", "t_min", "t_max", "series_min", "series_max", "rows")
+"""Columns of a segment that its row's checksum covers."""
 
 
 class Gone(Exception):  # noqa: N818 - no error: the reader takes a newer snapshot and reads again
@@ -72,7 +89,9 @@ def write_file(root: Path, folder: str, role: str, table: pa.Table, **options: A
         _fsync(place.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise StoreError(f"segment {place} cannot be written: {error.strerror}; free some space or fix the folder.") from error
+        raise StoreError(
+            f"segment {place} cannot be written: {error.strerror}; free some space or fix the folder."
+        ) from error
     return File(role, str(place.relative_to(root)), data.size, zlib.crc32(data))
 
 
@@ -91,9 +110,15 @@ def remove(root: Path, files: list[File]) -> None:
         (root / file.path).unlink(missing_ok=True)
 
 
+def row_crc(*values: Any) -> int:
+    """Return the CRC-32 of some numbers and texts, as JSON."""
+    return zlib.crc32(json.dumps(values).encode())
+
+
 def add_segment(connection: sqlite3.Connection, row: dict[str, Any], files: list[File]) -> int:
     """Name a segment and its files in the catalog, inside the caller's transaction; return its id."""
     row = {**row, "tier": "warm", "bytes": sum(f.bytes for f in files), "made": time.time_ns()}
+    row["crc32"] = row_crc(*(row.get(name) for name in SEALED))
     marks = ", ".join(f":{name}" for name in row)
     cursor = connection.execute(f"INSERT INTO segments ({', '.join(row)}) VALUES ({marks})", row)
     segment = int(cursor.lastrowid or 0)

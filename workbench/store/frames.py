@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from workbench.errors import ShapeError
 from workbench.signals.rows import EVENT_COLUMNS, LOG_COLUMNS, SPAN_COLUMNS, build_events, build_logs, build_spans
 
 __all__ = ["BUILD", "REQUIRED", "mask", "to_arrow", "to_frame", "unify"]
@@ -90,6 +91,9 @@ def to_arrow(frame: pd.DataFrame, signal: str) -> pa.Table:
     if signal == "spans":
         frame = frame.drop(columns="parent").sort_values("time", kind="stable", ignore_index=True)
     columns: dict[str, pa.Array] = {}
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise ShapeError(f"{signal} have two columns {twice[0]!r}: rename or drop one.")
     for name in frame.columns:
         array = _column(frame[name])
         if name in REQUIRED.get(signal, ("function", "file", "line")) or array.null_count < len(array):
@@ -165,7 +169,10 @@ def unify(tables: Sequence[pa.Table]) -> pa.Table:
     columns = {}
     for name in names:
         kind = _common([t[name] for t in tables if name in t.column_names])
-        parts = [_cast(t[name], kind) if name in t.column_names else pa.chunked_array([pa.nulls(len(t), kind)]) for t in tables]
+        parts = [
+            _cast(t[name], kind) if name in t.column_names else pa.chunked_array([pa.nulls(len(t), kind)])
+            for t in tables
+        ]
         columns[name] = pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
     return pa.table(columns)
 

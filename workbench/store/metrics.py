@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,9 @@ def flat_of_hot(rows: Sequence[HotSamples]) -> Flat:
     )
 
 
-def write_segment(root: Path, flat: Flat, index: SeriesIndex, meta: dict[str, str]) -> tuple[dict[str, Any], list[File]]:
+def write_segment(
+    root: Path, flat: Flat, index: SeriesIndex, meta: dict[str, str]
+) -> tuple[dict[str, Any], list[File]]:
     """Write sorted samples as a durable segment; return its catalog row (without write numbers) and its files."""
     table = chunk_table(flat)
     ids = np.unique(flat.series)
@@ -139,9 +142,13 @@ class Chunks:
                     groups[group] = self._group(group, n)
                 time[a : a + n] = groups[group]
         except (ValueError, KeyError) as error:
-            raise StoreError(f"segment {self.name} holds a chunk that does not decode ({error}): restore it.") from error
+            raise StoreError(
+                f"segment {self.name} holds a chunk that does not decode ({error}): restore it."
+            ) from error
         if (time[at] != self.t_min[rows]).any() or (time[at + self.count[rows] - 1] != self.t_max[rows]).any():
-            raise StoreError(f"segment {self.name} holds timestamps that disagree with its rows: restore it from a copy.")
+            raise StoreError(
+                f"segment {self.name} holds timestamps that disagree with its rows: restore it from a copy."
+            )
 
     def _group(self, group: int, n: int) -> _Ints:
         row = self._times[group]
@@ -154,18 +161,25 @@ class ChunkCache:
     def __init__(self, root: Path, limit: int = 256 * 2**20) -> None:
         self._root, self._limit = root, limit
         self._held: OrderedDict[str, Chunks] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, file: File) -> Chunks:
         """Return the chunk rows of a segment file."""
-        chunks = self._held.pop(file.path, None) or Chunks(self._root, file)
-        self._held[file.path] = chunks
-        while len(self._held) > 1 and sum(c.bytes for c in self._held.values()) > self._limit:
-            self._held.popitem(last=False)
+        chunks = self._held.get(file.path) or Chunks(self._root, file)
+        with self._lock:
+            self._held[file.path] = chunks
+            self._held.move_to_end(file.path)
+            while len(self._held) > 1 and sum(c.bytes for c in self._held.values()) > self._limit:
+                self._held.popitem(last=False)
         return chunks
 
 
 def gather(
-    segments: Sequence[tuple[int, Chunks]], hot: Sequence[HotSamples], wanted: npt.NDArray[np.bool_], start: int, end: int
+    segments: Sequence[tuple[int, Chunks]],
+    hot: Sequence[HotSamples],
+    wanted: npt.NDArray[np.bool_],
+    start: int,
+    end: int,
 ) -> Flat:
     """Return the samples of some series in [start, end), sorted; of equal (series, time) the latest write wins.
 
@@ -181,7 +195,9 @@ def gather(
     """
     rows = [chunks.rows(wanted, start, end) for _, chunks in segments]
     kept = [np.flatnonzero(wanted[row.ids]) for row in hot]
-    series = [c.series[r] for (_, c), r in zip(segments, rows, strict=True)] + [h.ids[k] for h, k in zip(hot, kept, strict=True)]
+    series = [c.series[r] for (_, c), r in zip(segments, rows, strict=True)] + [
+        h.ids[k] for h, k in zip(hot, kept, strict=True)
+    ]
     first = [c.t_min[r] for (_, c), r in zip(segments, rows, strict=True)]
     first += [h.time[h.offsets[k]] for h, k in zip(hot, kept, strict=True)]
     count = [c.count[r] for (_, c), r in zip(segments, rows, strict=True)]

@@ -72,7 +72,11 @@ def _make(path: Path, create: bool) -> None:
     if not create:
         raise StoreError(f"there is no store at {path}: give the folder of one, or open it with create=True.")
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path.parent, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
         foreign = [p.name for p in path.iterdir() if not p.name.startswith(CATALOG)]
     except OSError as error:
         raise StoreError(f"store folder {path} cannot be made: {error.strerror}; choose a writable place.") from error

@@ -73,7 +73,9 @@ def read_segment(root: Path, files: Sequence[File]) -> dict[str, pa.Table]:
     return tables
 
 
-def from_tables(tables: dict[str, pa.Table], start: int, end: int, where: Mapping[str, Sequence[str]]) -> Profiles | None:
+def from_tables(
+    tables: dict[str, pa.Table], start: int, end: int, where: Mapping[str, Sequence[str]]
+) -> Profiles | None:
     """Return the matching samples of one part, None when there are none; columns as Arrow gives them."""
     samples = tables["samples"]
     keep = mask(samples, start, end, where)

@@ -61,7 +61,9 @@ def read_segment(
             return []
         needed = ["time", *where]
         wanted = [c for c in have if columns is None or c in columns or c in needed]
-        groups = [g for g in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(g), start, end, where)]
+        groups = [
+            g for g in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(g), start, end, where)
+        ]
         tables = []
         for group in groups:
             keep = None

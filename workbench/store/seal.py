@@ -7,13 +7,13 @@ segment's last write number decides between repetitions and must not leap over t
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from workbench.signals import SIGNALS
 from workbench.store import metrics, profiles, rows
@@ -21,7 +21,7 @@ from workbench.store.catalog import Catalog
 from workbench.store.chunks import newest
 from workbench.store.files import GRACE_S, File, add_segment, remove, sweep
 from workbench.store.series import SeriesIndex
-from workbench.store.snapshot import Hot, HotCache, take
+from workbench.store.snapshot import Hot, load_hot
 from workbench.store.write import META
 
 __all__ = ["seal"]
@@ -42,7 +42,9 @@ def seal(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> 
 def _runs(catalog: Catalog, signal: str) -> list[list[int]]:
     """Return the ids of the hot rows of a signal, run by run."""
     with catalog.read() as connection:
-        hot = connection.execute("SELECT id, seq, t_min, t_max, bytes FROM hot WHERE signal = ? ORDER BY id", (signal,)).fetchall()
+        hot = connection.execute(
+            "SELECT id, seq, t_min, t_max, bytes FROM hot WHERE signal = ? ORDER BY id", (signal,)
+        ).fetchall()
         between = connection.execute(
             "SELECT seq_max, t_min, t_max FROM segments WHERE signal = ? AND retired IS NULL AND seq_max > ? ORDER BY seq_max",
             (signal, hot[0][1] if hot else 0),
@@ -63,7 +65,7 @@ def _runs(catalog: Catalog, signal: str) -> list[list[int]]:
 def _seal_run(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex], signal: str, run: list[int]) -> int:
     """Seal some hot rows into segments; return how many rows, 0 when another process took any of them first."""
     with catalog.read() as connection:
-        hot = [h for h in take(connection, HotCache(), signal, -(2**63), 2**63 - 1).hot if h.id in set(run)]
+        hot = list(load_hot(connection, run).values())
     if len(hot) != len(run):
         return 0
     made = _write(root, refreshed, signal, hot)
@@ -107,8 +109,10 @@ def _swap(connection: sqlite3.Connection, hot: Sequence[Hot], made: list[tuple[d
 def _tidy(root: Path, catalog: Catalog) -> None:
     """Forget segments retired longer than the grace period ago, and remove files that nothing names."""
     with catalog.write() as connection:
-        old = "SELECT id FROM segments WHERE retired < (unixepoch('subsec') - ?) * 1e9"
-        connection.execute(f"DELETE FROM files WHERE segment IN ({old})", (GRACE_S,))
-        connection.execute(f"DELETE FROM segments WHERE id IN ({old})", (GRACE_S,))
+        oldest = (time.time_ns() - int(GRACE_S * 1e9),)
+        old = "SELECT id FROM segments WHERE retired < ?"
+        connection.execute(f"DELETE FROM files WHERE segment IN ({old})", oldest)
+        connection.execute("DELETE FROM segments WHERE retired < ?", oldest)
         named = {row[0] for row in connection.execute("SELECT path FROM files")}
     sweep(root, named)
+    catalog.shrink()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,13 +23,24 @@ from workbench.errors import StoreError
 from workbench.signals import Matcher
 from workbench.store.catalog import Catalog
 
-__all__ = ["SeriesIndex", "SeriesWriter", "canonical"]
+__all__ = ["SeriesIndex", "SeriesWriter", "canonical", "pair_hash", "text_hash"]
 
 _Ints = npt.NDArray[np.int64]
 
 
-def _hash(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def text_hash(text: str) -> bytes:
+    """Return the 128-bit identity of a canonical label set."""
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def pair_hash(name: str, value: str) -> bytes:
+    """Return the 128-bit identity of one label and its value."""
+    return text_hash(f"{json.dumps(name)}:{value}")
+
+
+def _utf8(text: str) -> str:
+    """Return text that UTF-8 can hold: a lone surrogate is written out."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def canonical(labels: pd.DataFrame) -> npt.NDArray[np.object_]:
@@ -36,8 +48,8 @@ def canonical(labels: pd.DataFrame) -> npt.NDArray[np.object_]:
     text = np.full(len(labels), "", object)
     for name in sorted(map(str, labels.columns)):
         codes, distinct = pd.factorize(labels[name].to_numpy(dtype=object))
-        key = json.dumps(name)
-        pieces = np.array([f",{key}:{json.dumps(v)}" if v else "" for v in distinct] + [""], dtype=object)
+        key = json.dumps(_utf8(name))
+        pieces = np.array([f",{key}:{json.dumps(_utf8(v))}" if v else "" for v in distinct] + [""], dtype=object)
         text = text + pieces[codes]
     return np.array(["{" + t[1:] + "}" for t in text.tolist()], dtype=object)
 
@@ -67,7 +79,7 @@ class SeriesWriter:
 
 def _register(connection: sqlite3.Connection, keys: list[tuple[str, str, str]]) -> dict[tuple[str, str, str], int]:
     """Give every label set a number; `keys` are distinct (labels, kind, unit)."""
-    hashes = [_hash(text) for text, _, _ in keys]
+    hashes = [text_hash(text) for text, _, _ in keys]
     stored = _lookup(connection, "SELECT hash, id, kind, unit FROM series WHERE hash IN", hashes)
     new: dict[bytes, tuple[int, str]] = {}
     last = connection.execute("SELECT coalesce(max(id), 0) FROM series").fetchone()[0]
@@ -107,7 +119,7 @@ def _post(connection: sqlite3.Connection, new: list[tuple[int, str]]) -> None:
     for number, text in new:
         for pair in json.loads(text).items():
             members.setdefault(pair, []).append(number)
-    hashes = {pair: _hash(f"{json.dumps(pair[0])}:{pair[1]}") for pair in members}
+    hashes = {pair: pair_hash(*pair) for pair in members}
     stored = _lookup(connection, "SELECT hash, id FROM pairs WHERE hash IN", list(hashes.values()))
     last = connection.execute("SELECT coalesce(max(id), 0) FROM pairs").fetchone()[0]
     first = new[0][0]
@@ -141,12 +153,25 @@ class SeriesIndex:
         self._pairs = 0
         self._columns: dict[str, _Column] = {}
         self._home: dict[int, _Column] = {}
+        self._lock = threading.RLock()
 
     def refresh(self, connection: sqlite3.Connection) -> None:
-        """Read the series added since the last call; all of them when kinds or units were corrected."""
+        """Read the series added since the last call; all of them when kinds or units were corrected.
+
+        Raises
+        ------
+        StoreError
+            If the catalog's label tables contradict each other.
+        """
+        with self._lock:
+            self._refresh(connection)
+
+    def _refresh(self, connection: sqlite3.Connection) -> None:
         changed = connection.execute("SELECT value FROM meta WHERE name = 'series_changed'").fetchone()[0]
         if changed != self._changed:
-            rows = connection.execute("SELECT kind, unit FROM series WHERE id <= ? ORDER BY id", (self.size,)).fetchall()
+            rows = connection.execute(
+                "SELECT kind, unit FROM series WHERE id <= ? ORDER BY id", (self.size,)
+            ).fetchall()
             self._describe(rows, self.size)
             self._changed = changed
         rows = connection.execute("SELECT kind, unit FROM series WHERE id > ? ORDER BY id", (self.size,)).fetchall()
@@ -154,12 +179,7 @@ class SeriesIndex:
             return
         old, self.size = self.size, self.size + len(rows)
         self._describe([*zip(self.kind, self.unit, strict=True), *rows], self.size)
-        for number, name, value in connection.execute("SELECT id, name, value FROM pairs WHERE id > ?", (self._pairs,)):
-            column = self._columns.setdefault(name, _Column(np.zeros(old, np.int32)))
-            column.code_of_pair[number] = len(column.values)
-            column.values.append(value)
-            self._home[number] = column
-            self._pairs = max(self._pairs, number)
+        self._read_pairs(connection, old)
         for column in self._columns.values():
             column.codes = np.concatenate([column.codes, np.zeros(self.size - len(column.codes), np.int32)])
         for pair, blob in connection.execute("SELECT pair, series FROM postings WHERE first > ?", (old,)):
@@ -168,6 +188,19 @@ class SeriesIndex:
                 raise StoreError(f"the label index names an unknown pair or series ({pair}): restore the catalog.")
             column = self._home[pair]
             column.codes[rows_of] = column.code_of_pair[pair]
+
+    def _read_pairs(self, connection: sqlite3.Connection, old: int) -> None:
+        new = connection.execute("SELECT id, hash, name, value FROM pairs WHERE id > ?", (self._pairs,))
+        for number, digest, name, value in new:
+            if pair_hash(name, value) != digest:
+                raise StoreError(
+                    f"the label {name[:80]!r} (pair {number}) does not match its hash: restore the catalog."
+                )
+            column = self._columns.setdefault(name, _Column(np.zeros(old, np.int32)))
+            column.code_of_pair[number] = len(column.values)
+            column.values.append(value)
+            self._home[number] = column
+            self._pairs = max(self._pairs, number)
 
     def _describe(self, rows: Sequence[tuple[str, str]], n: int) -> None:
         self.kind, self.unit = np.empty(n, object), np.empty(n, object)
@@ -179,16 +212,21 @@ class SeriesIndex:
 
         Each matcher is asked about the distinct values of its label only, the absent one ("") among them.
         """
-        keep = np.ones(self.size, bool)
-        for matcher in matchers:
-            column = self._columns.get(matcher.name)
-            values = np.array(column.values if column else [""], dtype=object)
-            hit = matcher.mask(values)
-            keep &= hit[column.codes] if column else hit[0]
-        return np.flatnonzero(keep) + 1
+        with self._lock:
+            keep = np.ones(self.size, bool)
+            for matcher in matchers:
+                column = self._columns.get(matcher.name)
+                values = np.array(column.values if column else [""], dtype=object)
+                hit = matcher.mask(values)
+                keep &= hit[column.codes] if column else hit[0]
+            return np.flatnonzero(keep) + 1
 
     def frame(self, ids: _Ints) -> pd.DataFrame:
         """Return the label table of some series: sorted names that any of them has (`metric` always), "" where absent."""
+        with self._lock:
+            return self._frame(ids)
+
+    def _frame(self, ids: _Ints) -> pd.DataFrame:
         data: dict[str, Any] = {}
         for name in sorted({*self._columns, "metric"}):
             column = self._columns.get(name)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from workbench.errors import StoreError
-from workbench.store.files import File
+from workbench.store.files import SEALED, File, row_crc
 from workbench.store.hot import unpack
 
-__all__ = ["Hot", "HotCache", "Segment", "Snapshot", "take"]
+__all__ = ["Hot", "HotCache", "Segment", "Snapshot", "hot_crc", "load_hot", "load_segments", "take"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Segment:
     """A segment as the catalog names it; `rank` is the last write in it, which decides between repetitions."""
 
     id: int
+    signal: str
     rank: int
     files: tuple[File, ...]
     series: tuple[int, int] | None
@@ -41,6 +45,36 @@ class Snapshot:
     hot: tuple[Hot, ...]
 
 
+def hot_crc(payload: bytes, signal: str, seq: int, t_min: int, t_max: int, rows: int) -> int:
+    """Return the checksum of a hot row: its payload and what its row says of it."""
+    return zlib.crc32(payload, row_crc(signal, seq, t_min, t_max, rows))
+
+
+def load_hot(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Hot]:
+    """Return hot rows checked and unpacked; ids that are gone are left out.
+
+    Raises
+    ------
+    StoreError
+        If a row is damaged; the message names it.
+    """
+    found = {}
+    for at in range(0, len(ids), 500):
+        part = ids[at : at + 500]
+        marks = ", ".join("?" * len(part))
+        for number, crc32, payload, signal, *about in connection.execute(
+            f"SELECT id, crc32, payload, signal, seq, t_min, t_max, rows FROM hot WHERE id IN ({marks}) ORDER BY id",
+            part,
+        ):
+            try:
+                if hot_crc(payload, signal, *about) != crc32:
+                    raise ValueError("its checksum does not match")
+                found[number] = Hot(number, about[0], unpack(payload))
+            except ValueError as error:
+                raise StoreError(f"hot row {number} of {signal} is damaged, {error}: restore the catalog.") from error
+    return found
+
+
 class HotCache:
     """Hot rows unpacked before; a row never changes, so each is read from the catalog once per process."""
 
@@ -48,20 +82,11 @@ class HotCache:
         self._held: dict[str, dict[int, Hot]] = {}
 
     def get(self, connection: sqlite3.Connection, signal: str, ids: set[int]) -> dict[int, Hot]:
-        """Return the hot rows with these ids; those that are no longer asked for are forgotten with their signal."""
+        """Return hot rows of a signal, those with the given ids among them."""
         held = self._held.setdefault(signal, {})
         new = ids - held.keys()
         if new:
-            rows = connection.execute(
-                "SELECT id, seq, crc32, payload FROM hot WHERE signal = ? AND id BETWEEN ? AND ?",
-                (signal, min(new), max(new)),
-            )
-            for number, seq, crc32, payload in rows:
-                if number in new:
-                    try:
-                        held[number] = Hot(number, seq, unpack(payload, crc32))
-                    except ValueError as error:
-                        raise StoreError(f"hot row {number} of {signal} is damaged, {error}: restore the catalog.") from error
+            held.update(load_hot(connection, sorted(new)))
         return held
 
     def forget(self, signal: str, alive: set[int]) -> None:
@@ -85,22 +110,34 @@ def take(connection: sqlite3.Connection, cache: HotCache, signal: str, start: in
     ids = {row[0] for row in listed if row[2] < end and row[3] >= start}
     cache.forget(signal, {row[0] for row in listed})
     held = cache.get(connection, signal, ids)
-    files: dict[int, list[File]] = {}
-    window = (signal, end, start)
-    found = connection.execute(
-        "SELECT id, seq_max, series_min, series_max FROM segments"
-        " WHERE signal = ? AND t_min < ? AND t_max >= ? AND retired IS NULL ORDER BY seq_max, id",
-        window,
-    ).fetchall()
-    for segment, *file in connection.execute(
-        "SELECT segment, role, path, files.bytes, crc32 FROM files JOIN segments ON segment = id"
-        " WHERE signal = ? AND t_min < ? AND t_max >= ? AND retired IS NULL",
-        window,
-    ):
-        files.setdefault(segment, []).append(File(*file))
-    segments = tuple(
-        Segment(number, rank, tuple(files.get(number, ())), None if low is None else (low, high))
-        for number, rank, low, high in found
-    )
+    condition = "signal = ? AND t_min < ? AND t_max >= ? AND retired IS NULL"
+    segments = tuple(load_segments(connection, condition, (signal, end, start)))
     hot = tuple(held[number] for number in sorted(ids))
     return Snapshot(segments, hot)
+
+
+def load_segments(connection: sqlite3.Connection, condition: str, values: Sequence[Any]) -> list[Segment]:
+    """Return the segments that satisfy an SQL condition on their catalog rows, in the order of their last writes.
+
+    Raises
+    ------
+    StoreError
+        If a row of the catalog is damaged; the message names the segment.
+    """
+    files: dict[int, list[File]] = {}
+    for segment, *file in connection.execute(
+        "SELECT segment, role, path, files.bytes, files.crc32 FROM files JOIN segments ON segment = id"
+        f" WHERE {condition}",
+        values,
+    ):
+        files.setdefault(segment, []).append(File(*file))
+    found = []
+    for number, crc32, *sealed in connection.execute(
+        f"SELECT id, crc32, {', '.join(SEALED)} FROM segments WHERE {condition} ORDER BY seq_max, id", values
+    ):
+        about = dict(zip(SEALED, sealed, strict=True))
+        if row_crc(*sealed) != crc32 or number not in files:
+            raise StoreError(f"the catalog's row of segment {number} is damaged: restore the catalog.")
+        series = None if about["series_min"] is None else (about["series_min"], about["series_max"])
+        found.append(Segment(number, about["signal"], about["seq_max"], tuple(files[number]), series))
+    return found

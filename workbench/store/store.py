@@ -79,7 +79,9 @@ class Store:
         """Return the store itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the store."""
         self.close()
 
@@ -211,7 +213,9 @@ class Store:
                 for i, s in enumerate(snapshot.segments)
                 for table in rows.read_segment(self.path, s.files[0], low, high, wanted, conditions)
             ]
-            parts += [(h.seq, h.id, rows.hot_rows(h.tables["rows"], low, high, wanted, conditions)) for h in snapshot.hot]
+            parts += [
+                (h.seq, h.id, rows.hot_rows(h.tables["rows"], low, high, wanted, conditions)) for h in snapshot.hot
+            ]
             parts.sort(key=lambda part: part[:2])
             return frames.to_frame([table for _, _, table in parts if len(table)], signal, columns)
 

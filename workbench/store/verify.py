@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,8 @@ from workbench.signals import SIGNALS
 from workbench.store import metrics
 from workbench.store.catalog import Catalog
 from workbench.store.files import File, Gone, check_file
-from workbench.store.hot import unpack
-from workbench.store.series import _hash
+from workbench.store.series import SeriesIndex, text_hash
+from workbench.store.snapshot import load_hot, load_segments
 
 __all__ = ["status", "verify"]
 
@@ -55,27 +58,48 @@ def status(catalog: Catalog) -> dict[str, Any]:
 
 def verify(root: Path, catalog: Catalog) -> list[str]:
     """Return one sentence for each damage; see `Store.verify`."""
+    try:
+        problems, files = _verify_catalog(catalog)
+    except StoreError as error:
+        return [str(error)]
+    for signal, file in files:
+        problem = _check(root, signal, file)
+        if problem and _still_named(catalog, file):
+            problems.append(problem)
+    return problems
+
+
+def _verify_catalog(catalog: Catalog) -> tuple[list[str], list[tuple[str, File]]]:
+    """Return the damage found in the catalog and the files it names."""
     problems: list[str] = []
     with catalog.read() as connection:
         for (text,) in connection.execute("PRAGMA integrity_check"):
             if text != "ok":
                 problems.append(f"catalog {catalog.path} is damaged: {text}.")
         for number, digest, labels in connection.execute("SELECT id, hash, labels FROM series"):
-            if _hash(labels) != digest:
+            if text_hash(labels) != digest:
                 problems.append(f"series {number} has labels that do not match their hash: restore the catalog.")
-        for number, signal, crc32, payload in connection.execute("SELECT id, signal, crc32, payload FROM hot"):
-            try:
-                unpack(payload, crc32)
-            except ValueError as error:
-                problems.append(f"hot row {number} of {signal} is damaged, {error}: restore the catalog.")
-        files = [(row[0], File(*row[1:])) for row in connection.execute(
-            "SELECT signal, role, path, files.bytes, crc32 FROM files JOIN segments ON segment = id WHERE retired IS NULL"
-        )]  # fmt: skip
-    for signal, file in files:
-        problem = _check(root, signal, file)
-        if problem and _still_named(catalog, file):
-            problems.append(problem)
-    return problems
+        problems += _said(lambda: SeriesIndex().refresh(connection))
+        for (number,) in connection.execute("SELECT id FROM hot").fetchall():
+            problems += _said(partial(load_hot, connection, [number]))
+        files: list[tuple[str, File]] = []
+        for (number,) in connection.execute("SELECT id FROM segments WHERE retired IS NULL").fetchall():
+            problems += _said(partial(_list_files, connection, number, files))
+    return problems, files
+
+
+def _list_files(connection: sqlite3.Connection, number: int, files: list[tuple[str, File]]) -> None:
+    for segment in load_segments(connection, "id = ?", (number,)):
+        files += [(segment.signal, file) for file in segment.files]
+
+
+def _said(work: Callable[[], object]) -> list[str]:
+    """Return what a piece of work complains of."""
+    try:
+        work()
+    except StoreError as error:
+        return [str(error)]
+    return []
 
 
 def _check(root: Path, signal: str, file: File) -> str:

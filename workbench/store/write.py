@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from workbench.store.files import File, add_segment, remove
 from workbench.store.hot import pack
 from workbench.store.place import FORMAT
 from workbench.store.series import SeriesIndex, SeriesWriter
+from workbench.store.snapshot import hot_crc
 
 __all__ = ["META", "write_batch"]
 
@@ -38,13 +38,7 @@ class _Prepared:
     segments: list[tuple[dict[str, Any], list[File]]] = field(default_factory=list)
 
     def add_hot(self, signal: str, tables: dict[str, pa.Table], low: int, high: int, n: int) -> None:
-        payload = pack(tables)
-        self.hot.append(
-            {
-                "signal": signal, "t_min": low, "t_max": high, "rows": n, "bytes": len(payload),
-                "crc32": zlib.crc32(payload), "payload": payload,
-            }
-        )  # fmt: skip
+        self.hot.append({"signal": signal, "t_min": low, "t_max": high, "rows": n, "payload": pack(tables)})
 
 
 def write_batch(
@@ -88,7 +82,7 @@ def _commit(connection: sqlite3.Connection, ready: _Prepared, key: str | None) -
         connection.execute(
             "INSERT INTO hot (signal, seq, t_min, t_max, rows, bytes, crc32, payload)"
             " VALUES (:signal, :seq, :t_min, :t_max, :rows, :bytes, :crc32, :payload)",
-            {**row, "seq": seq},
+            {**row, "seq": seq, "bytes": len(row["payload"]), "crc32": hot_crc(seq=seq, **row)},
         )
     for row, files in ready.segments:
         add_segment(connection, {**row, "seq_min": seq, "seq_max": seq}, files)

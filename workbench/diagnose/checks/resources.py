@@ -12,7 +12,7 @@ from workbench.diagnose.resources import resource_series
 from workbench.diagnose.scene import BEFORE, DURING, Scene
 from workbench.signals import Profiles
 
-__all__ = ["CpuSaturation", "LockContention", "MemoryLeak"]
+__all__ = ["CpuSaturation", "LockContention", "MemoryLeak", "Waiting"]
 
 _STEP = np.timedelta64(5 * 10**9, "ns")
 
@@ -181,6 +181,78 @@ class LockContention:
                 )
             )
         return found
+
+
+class Waiting:
+    """Mechanism: a function of the service waits for something that is not a lock; tells a slow step by its name."""
+
+    name = "waiting"
+
+    def run(self, scene: Scene) -> list[Evidence]:
+        """Return one finding per service with a function that waits much longer than before."""
+        held = scene.telemetry.profiles
+        if not len(held) or not len(held.stacks):
+            return []
+        site, leaf = _waiting_sites(held)
+        # Wall time of a sample less its CPU time is waiting; both are rows of the same stack, so signs add them up.
+        sign = np.select(
+            [held.samples["sample_type"] == "wall", held.samples["sample_type"] == "cpu"], [1.0, -1.0], 0.0
+        )
+        table = pd.DataFrame(
+            {
+                "service": held.samples["service"].to_numpy(object),
+                "site": site,
+                "leaf": leaf,
+                "phase": scene.phase(held.samples["time"]),
+                "seconds": held.samples["value"].to_numpy() * sign / 1e9,
+            }
+        )
+        table = table[(table["site"] != "") & ~lock_waits(held)[0]]
+        sums = (
+            table.groupby(["service", "site", "phase"])["seconds"]
+            .sum()
+            .unstack("phase")
+            .reindex(columns=[BEFORE, DURING])
+        )
+        sums = sums.fillna(0.0)
+        old, new = sums[BEFORE] / scene.seconds(BEFORE), sums[DURING] / scene.seconds(DURING)
+        growth = (new - old)[(new - old > 0.05) & (new > 3 * old)]
+        found = []
+        for service, rows in growth.groupby(level="service"):
+            where = str(rows.index[int(rows.argmax())][1])
+            key = (service, where)
+            mine = table[(table["service"] == service) & (table["site"] == where) & (table["phase"] == DURING)]
+            call = mine.groupby("leaf")["seconds"].sum().idxmax()
+            found.append(
+                Evidence(
+                    check=self.name,
+                    service=str(service),
+                    kind="latency",
+                    statement=f"Threads of {service} waited {new[key]:.2g} s per second in {where} ({call}), {old[key]:.2g}"
+                    " before.",
+                    query=f"bench.profiles({f'service:{quoted(str(service))}'!r}, sample_type='wall', {scene.window_text()})",
+                    strength=6.0,
+                    onset=scene.fault[0],
+                    rows=len(mine),
+                    component=where,
+                )
+            )
+        return found
+
+
+def _waiting_sites(held: Profiles) -> tuple[np.ndarray, np.ndarray]:
+    """Return the deepest function of the service's own code in each sample's stack, and the leaf; "" for none."""
+    frame, parent = held.stacks["frame"].to_numpy(), held.stacks["parent"].to_numpy()
+    name = held.frames["function"].to_numpy(object)
+    own = np.array([not _foreign(file) for file in held.frames["file"].to_numpy(object)], bool)[frame]
+    n = len(frame)
+    hop = np.where(own | (parent < 0), np.arange(n), parent)
+    while not np.array_equal(hop, hop[hop]):
+        hop = hop[hop]
+    stack = held.samples["stack"].to_numpy()
+    row = np.maximum(stack, 0)
+    inside = (stack >= 0) & own[hop[row]]
+    return np.where(inside, name[frame[hop[row]]], ""), np.where(stack >= 0, name[frame[row]], "")
 
 
 def lock_waits(held: Profiles) -> tuple[np.ndarray, np.ndarray]:

@@ -109,7 +109,8 @@ def _remarks(data: FlameData, drawn: int) -> list[Safe]:
     if data.folded:
         first, last = clip(clean(data.folded[0]), 40), clip(clean(data.folded[-1]), 40)
         through = f"{first} \u2026 {last}" if len(data.folded) > 1 else first
-        quiet.append(f"{len(data.folded)} outermost frames that every stack shares are folded away ({through}).")
+        frames = "frame is" if len(data.folded) == 1 else "frames are"
+        quiet.append(f"{len(data.folded)} outermost {frames} in every stack and not drawn ({through}).")
     if len(data.x0) > drawn:
         quiet.append(f"{len(data.x0) - drawn} frames too narrow or too deep to draw are left out.")
     if data.note:

@@ -7,24 +7,24 @@ from functools import cache
 from pathlib import Path
 
 from workbench.panels.markup import Safe, el, join
-from workbench.panels.palette import DARK, LIGHT, SERIES
+from workbench.panels.palette import DARK, LIGHT, SERIES, SERIES_DARK
 
 __all__ = ["chip", "details", "fragment", "legend", "note", "svg", "swatch", "table"]
 
 _SHEET = Path(__file__).with_name("panels.css")
 
 
-def _variables(colours: dict[str, str]) -> str:
-    return ";".join(f"--{name}:{value}" for name, value in colours.items())
+def _variables(colours: dict[str, str], series: Sequence[str]) -> str:
+    lines = {f"s{i}": colour for i, colour in enumerate(series)}
+    return ";".join(f"--{name}:{value}" for name, value in (colours | lines).items())
 
 
 @cache
 def _style() -> Safe:
     """Return the style element: light by default, dark by the reader's system, either where a host theme says so."""
-    light, dark = _variables(LIGHT), _variables(DARK)
-    series = ";".join(f"--s{i}:{colour}" for i, colour in enumerate(SERIES))
+    light, dark = _variables(LIGHT, SERIES), _variables(DARK, SERIES_DARK)
     rules = (
-        f".wb{{{series};{light};color-scheme:light}}"
+        f".wb{{{light};color-scheme:light}}"
         f"@media (prefers-color-scheme:dark){{.wb{{{dark};color-scheme:dark}}}}"
         f'[data-jp-theme-light="true"] .wb,[data-theme="light"] .wb{{{light};color-scheme:light}}'
         f'[data-jp-theme-light="false"] .wb,[data-theme="dark"] .wb{{{dark};color-scheme:dark}}'

@@ -87,12 +87,12 @@ def _finding(finding: Finding) -> Safe:
     fill = el("span", class_="wb-barfill", style=f"width:{100 * part:.1f}%")
     label = f"strength {finding.strength:.0f} decibans"
     bar = el("div", el("span", fill, class_="wb-bar", role="img", aria_label=label), class_="wb-strength")
-    meta = [clean(finding.check)]
+    meta = [clean(finding.check).replace("_", " ")]
     if not np.isnat(finding.onset):
         meta.append(f"since {clock(finding.onset)}")
     if finding.rows:
         meta.append(f"{number(finding.rows)} rows")
-    meta.append(f"{finding.strength:.0f} dB")
+    meta.append(f"strength {finding.strength:.0f}")
     query = el("div", el("code", clip(clean(finding.query), 600), class_="wb-code wb-q")) if finding.query else None
     said = el("div", el("div", clip(clean(finding.statement), 800)), query, el("div", " \u00b7 ".join(meta), class_="wb-meta"))
     return el("li", bar, said)

@@ -41,7 +41,8 @@ def _change(chart: Chart) -> str:
     if not (math.isfinite(chart.before) and math.isfinite(chart.during)):
         return ""
     arrow = ratio(chart.during, chart.before)
-    return f"{quantity(chart.before, chart.unit)} \u2192 {quantity(chart.during, chart.unit)} {arrow}".rstrip()
+    named = f"{clip(clean(chart.moved), 30)} " if chart.moved else ""
+    return f"{named}{quantity(chart.before, chart.unit)} \u2192 {quantity(chart.during, chart.unit)} {arrow}".rstrip()
 
 
 def _spark(values: npt.NDArray[np.float64], width: int = 60) -> str:
@@ -102,7 +103,8 @@ def _delta(chart: Chart) -> Safe | None:
         return None
     arrow = ratio(chart.during, chart.before)
     after = el("b", quantity(chart.during, chart.unit))
-    return el("span", f"{quantity(chart.before, chart.unit)} \u2192 ", after, f" {arrow}" if arrow else "", class_="wb-delta")
+    named = f"{clip(clean(chart.moved), 24)} " if chart.moved else ""
+    return el("span", f"{named}{quantity(chart.before, chart.unit)} \u2192 ", after, f" {arrow}" if arrow else "", class_="wb-delta")
 
 
 def reduce(

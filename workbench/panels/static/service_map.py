@@ -12,7 +12,7 @@ from workbench.panels.units import duration, number, ratio, share, span
 
 __all__ = ["edge_figures", "edge_state", "html", "node_figures", "radius", "text"]
 
-_GAP_X, _GAP_Y, _LEFT, _TOP = 190.0, 98.0, 84.0, 56.0
+_GAP_X, _GAP_Y, _LEFT, _TOP = 196.0, 114.0, 84.0, 50.0
 
 Box = tuple[float, float, float, float]
 
@@ -101,8 +101,8 @@ def _picture(data: ServiceMapData) -> Safe:
     width = max(2 * _LEFT + columns * _GAP_X, 420.0)
     points = [p for e in data.edges for p in e.path] + [(n.x, n.y) for n in data.nodes]
     lift = -min(min(y for _, y in points), 0.0) * _GAP_Y
-    height = _TOP + max(y for _, y in points) * _GAP_Y + 74.0
-    taken = [_node_box(n, sizes[n.service]) for n in data.nodes]
+    height = _TOP + max(y for _, y in points) * _GAP_Y + 86.0
+    taken = [box for n in data.nodes for box in _node_boxes(n, sizes[n.service])]
     order = sorted(data.edges, key=lambda e: (-len(edge_state(e)), -e.rate, e.caller, e.callee))
     labels = join(_edge_label(e, sizes, taken) for e in order)
     edges = join(_edge(e, sizes, busiest) for e in data.edges)
@@ -112,10 +112,12 @@ def _picture(data: ServiceMapData) -> Safe:
     return svg(title, width, height + lift, body, wide=width > 980)
 
 
-def _node_box(node: MapNode, size: float) -> Box:
+def _node_boxes(node: MapNode, size: float) -> tuple[Box, Box]:
+    """Return what a node covers: its circle, and the lines of text under it."""
     x, y = _xy((node.x, node.y))
-    half = max(size + 6, 62.0)
-    return x - half, y - size - 8, x + half, y + size + 36
+    lines = [fit(node.service, 150, 11.5), *_under(node)]
+    half, rim = max(text_width(line, 11) for line in lines) / 2, size + 9
+    return (x - rim, y - rim, x + rim, y + rim), (x - half, y + size + 4, x + half, y + size + 26 + 12 * (len(lines) - 1))
 
 
 def _points(edge: MapEdge, sizes: dict[str, float]) -> list[tuple[float, float]]:
@@ -179,8 +181,9 @@ def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Saf
             taken.append(box)
             tone = {"bad": "wb-redtext", "warn": ""}.get(edge_state(edge), "wb-dim")
             lines = (first, second) if second else (first,)
-            return el("g", *(
-                el("text", line, x=x, y=y - 3 + 12 * i, text_anchor="middle", class_=f"wb-small wb-halo {tone}".strip())
+            plate = el("rect", x=x - half, y=y - 13, width=2 * half, height=13.0 * len(lines), rx=3, class_="wb-plate")
+            return el("g", plate, *(
+                el("text", line, x=x, y=y - 3 + 12 * i, text_anchor="middle", class_=f"wb-small {tone}".strip())
                 for i, line in enumerate(lines)
             ))  # fmt: skip
     return None
@@ -200,24 +203,28 @@ def _node(node: MapNode, size: float) -> Safe:
     if errors > 0.001:
         parts.append(el("circle", cx=x, cy=y, r=size, class_="wb-tint", opacity=min(0.08 + 0.5 * errors, 0.45)))
         parts.append(_arc(x, y, size, min(errors, 0.9999)))
+    low = y + size + (8 if node.rank else 0)
     middle = duration(node.p95_ns) if math.isfinite(node.p95_ns) and node.p95_ns > 0 else ""
     if text_width(middle, 9.5) <= 2 * size - 2:
         parts.append(el("text", middle, x=x, y=y + 3.5, text_anchor="middle", class_="wb-small"))
-    parts.append(el("text", fit(node.service, 150, 11.5), x=x, y=y + size + 15, text_anchor="middle", class_="wb-strong wb-halo"))
-    under = _under(node)
+    parts.append(el("text", fit(node.service, 150, 11.5), x=x, y=low + 15, text_anchor="middle", class_="wb-strong wb-halo"))
     tone = "wb-redtext" if edge_state(node) == "bad" else "wb-dim"
-    parts.append(el("text", under, x=x, y=y + size + 28, text_anchor="middle", class_=f"wb-small wb-halo {tone}"))
+    parts += [
+        el("text", line, x=x, y=low + 28 + 12 * i, text_anchor="middle", class_=f"wb-small wb-halo {tone}")
+        for i, line in enumerate(_under(node))
+    ]
     return el("g", *parts, data_service=clean(node.service))
 
 
-def _under(node: MapNode) -> str:
-    parts = [f"{number(node.rate)}/s"] if node.rate > 0 else ["no calls"]
+def _under(node: MapNode) -> list[str]:
+    """Return the lines under a node's name: rate and errors, change of latency."""
+    if node.rate == 0:
+        return [] if not node.rate_before > 0 else ["no calls"]
+    first = f"{number(node.rate)}/s"
     if node.error_share >= 0.001:
-        parts.append(f"{share(node.error_share)} err")
+        first += f" \u00b7 {share(node.error_share)} err"
     slower = ratio(node.p95_ns, node.p95_before_ns)
-    if slower:
-        parts.append(f"p95 {slower}")
-    return " \u00b7 ".join(parts)
+    return [first, f"p95 {duration(node.p95_ns)} {slower}"] if slower else [first]
 
 
 def _suspect(node: MapNode, x: float, y: float, size: float) -> list[Safe]:

@@ -57,10 +57,9 @@ def html(data: TemplatesData) -> str:
 def _row(row: TemplateRow, data: TemplatesData) -> Safe:
     name, kind = severity_name(row.severity)
     parts = (el("span", p, class_="wb-wild") if p == "<*>" else p for p in _WILD.split(clip(clean(row.template), 400)) if p)
-    example = details("example", el("div", clip(clean(row.example), 1000), class_="wb-code wb-q"))
     cells = (
         el("td", chip(name, kind)),
-        el("td", el("code", *parts, class_="wb-code"), example),
+        el("td", el("code", *parts, class_="wb-code"), *_example(row)),
         el("td", clip(clean(row.service), 60)),
         el("td", _spark(row, data)),
         el("td", number(row.before) if data.compared else "", class_="wb-r"),
@@ -68,6 +67,17 @@ def _row(row: TemplateRow, data: TemplatesData) -> Safe:
         el("td", _change(row, data), class_="wb-r"),
     )
     return el("tr", *cells)
+
+
+def _example(row: TemplateRow) -> list[Safe]:
+    """Return one real line under its template, unless the template has no gaps; a long line opens on demand."""
+    line = clean(row.example)
+    if "<*>" not in row.template:
+        return []
+    if len(line) <= 180:
+        return [el("div", line, class_="wb-code wb-q wb-ex")]
+    whole = details("whole line", el("div", line, class_="wb-code wb-q"))
+    return [el("div", clip(line, 180), class_="wb-code wb-q wb-ex"), whole]
 
 
 def _change(row: TemplateRow, data: TemplatesData) -> Safe | str:

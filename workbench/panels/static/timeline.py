@@ -17,7 +17,7 @@ __all__ = ["html", "text"]
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _ROW, _PAD = 960.0, 146.0, 14.0, 46.0, 19.0, 7.0
 _ROWS = 4
-_LABEL = 230.0
+_LABEL = 330.0
 
 
 def text(data: TimelineData) -> str:
@@ -121,7 +121,7 @@ def _windows(data: TimelineData, x: _Scale, bottom: float) -> Safe:
         a, b = x(data.baseline[0]), x(data.baseline[1])
         parts.append(el("rect", el("title", "taken as normal"), x=a, y=19.0, width=max(b - a, 1.0), height=3, class_="wb-basebar"))
         if b - a > 90:
-            parts.append(el("text", "taken as normal", x=(a + b) / 2, y=13.0, text_anchor="middle", class_="wb-faint wb-small"))
+            parts.append(el("text", "taken as normal", x=(a + b) / 2, y=13.0, text_anchor="middle", class_="wb-dim wb-small"))
     if data.fault is not None:
         a, b = x(data.fault[0]), x(data.fault[1])
         caption = f"fault {clock(data.fault[0])}\u2013{clock(data.fault[1])}"
@@ -168,7 +168,7 @@ def _pack(
     for mark in marks:
         a = x(mark.start)
         b = a if np.isnat(mark.end) else x(mark.end)
-        label = fit(_label(mark), _LABEL, 11)
+        label = _label(mark, max(_LABEL if b < 0.62 * _WIDTH else a - _LEFT - 20, 120.0))
         width = text_width(label, 11)
         left = b + 9 + width > _WIDTH - 2
         low = a - 9 - width if left else a - 7
@@ -182,10 +182,9 @@ def _pack(
     return join(drawn), len(ends)
 
 
-def _label(mark: Mark) -> str:
-    if mark.kind != "anomaly":
-        return clean(mark.title, 200)
-    return clean(mark.title, 200) + (f" +{mark.count - 1}" if mark.count > 1 else "")
+def _label(mark: Mark, room: float) -> str:
+    more = f" +{mark.count - 1}" if mark.kind == "anomaly" and mark.count > 1 else ""
+    return fit(mark.title, min(room, _LABEL) - text_width(more, 11), 11) + more
 
 
 def _tip(mark: Mark) -> Safe:
