@@ -51,3 +51,13 @@ def add_by_labels(
 ) -> dict[tuple[str, str], float]:
     """Sum of what both have, by whole label set."""
     return {key: value + right[key] for key, value in left.items() if key in right}
+
+
+# --- diagnose ---------------------------------------------------------------------------------------------------------
+
+
+def heaviest_run(gains: list[float]) -> tuple[int, int] | None:
+    """Return the first and last index of the contiguous run with the largest positive sum, by trying all of them."""
+    runs = [(sum(gains[a : b + 1]), a, b) for a in range(len(gains)) for b in range(a, len(gains))]
+    weight, begin, end = max(runs, key=lambda run: run[0])
+    return (begin, end) if weight > 0 else None

@@ -16,15 +16,16 @@ __all__ = ["BUILTINS", "GROUPS", "load", "load_all", "names", "plugins", "regist
 
 BUILTINS: dict[str, dict[str, str]] = {
     "workbench.sources": {
+        "pprof": "workbench.sources.pprof:Pprof",
         "otlp": "workbench.sources.otlp:OtlpProtobuf",
         "otlp-json": "workbench.sources.otlp_json:OtlpJson",
-        "prometheus": "workbench.sources.exposition:Exposition",
-        "table": "workbench.sources.table:Table",
-        "samples": "workbench.sources.samples:SamplesTable",
-        "collapsed": "workbench.sources.collapsed:Collapsed",
-        "pprof": "workbench.sources.pprof:Pprof",
         "speedscope": "workbench.sources.speedscope:Speedscope",
         "events": "workbench.sources.events:EventsJson",
+        "openmetrics": "workbench.sources.openmetrics:OpenMetrics",
+        "prometheus": "workbench.sources.exposition:Exposition",
+        "samples": "workbench.sources.samples:SamplesTable",
+        "table": "workbench.sources.table:Table",
+        "collapsed": "workbench.sources.collapsed:Collapsed",
     },
     "workbench.codecs": {
         "constant": "workbench.codecs.constant:Constant",

@@ -39,6 +39,7 @@ _QUIRKS = """\
 - File paths are shortened inside the processes (`shop/cart.py`, `site-packages/...`). Services are reached by name.
 - In profiles `wall` counts every thread, the idle ones too; `cpu` is the thread's own clock. The sampler leaves itself
   out. Its label `thread` is the thread's name.
+- A leaf frame in the file `<native>` names the C function a frame was calling (`time.sleep`, `self._lock.__enter__`).
 - A deploy starts the new process beside the old one, which is stopped two seconds after traffic moved: for that time
   two `service.instance.id` report.
 - `system.cpu.utilization` and `system.memory.utilization` are of the whole machine, which also did other work.

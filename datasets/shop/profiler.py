@@ -10,15 +10,29 @@ import dis
 import functools
 import gc
 import http.client
+import importlib.util
 import os
 import sys
 import threading
 import time
 from collections import Counter
-from types import CodeType, FrameType
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
 from urllib.parse import urlsplit
 
-from workbench.sources.pprof_schema import Profile
+
+def _load_schema() -> ModuleType:
+    # By its file, because importing it by name would run the package around it and bring pandas into every service.
+    path = Path(__file__).resolve().parents[2] / "workbench" / "sources" / "pprof_schema.py"
+    spec = importlib.util.spec_from_file_location("pprof_schema", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"the pprof schema cannot be loaded from {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+Profile = _load_schema().Profile
 
 PERIOD_NS = 10_000_000
 WINDOW_NS = 10_000_000_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,7 +65,7 @@ class Eval:
     fail_message: str = ""
     fail_regex: str = ""
     ordered: bool = False
-    annotations: list[str] = field(default_factory=list)
+    annotations: list[tuple[str, Callable[[str], bool]]] = field(default_factory=list)
     text: str | None = None
     scalar: float | None = None
     window: tuple[int, int, int] | None = None
@@ -212,7 +212,7 @@ def parse_eval(line: str, at: int, block: list[str]) -> Eval:
         case = Eval(at, found[3], moment, moment, 1, True)
     case.fail, case.ordered = found[1] == "fail", found[1] == "ordered"
     if found[1] in ("warn", "info"):
-        case.annotations.append(found[1])
+        case.annotations.append((found[1], lambda note: True))
     for row in block:
         _expectation(case, row)
     return case
@@ -234,13 +234,19 @@ def _expectation(case: Eval, row: str) -> None:
             case.fail_message, case.fail_regex = (what if how == "msg" else ""), (what if how == "regex" else "")
         elif kind == "ordered":
             case.ordered = True
-        elif kind in ("warn", "info"):
-            case.annotations.append(f"{kind} {what}")
+        else:
+            case.annotations.append((kind, _matcher(how, what)))
     elif re.fullmatch(_NUMBER, row):
         case.scalar = number(row)
     else:
         labels, values = parse_series(row)
         case.series[labels] = values
+
+
+def _matcher(how: str | None, what: str) -> Callable[[str], bool]:
+    if how == "msg":
+        return what.__eq__
+    return lambda note: re.search(what, note) is not None
 
 
 def almost(a: float, b: float) -> bool:
@@ -259,7 +265,15 @@ def almost(a: float, b: float) -> bool:
 
 def group_of(case: Eval, memory: Memory, file: str) -> str:
     """Return classic, native or experimental."""
-    experimental_files = ("duration_expression", "extended_vectors", "fill-modifier", "info", "limit", "start_timestamps", "type_and_unit")
+    experimental_files = (
+        "duration_expression",
+        "extended_vectors",
+        "fill-modifier",
+        "info",
+        "limit",
+        "start_timestamps",
+        "type_and_unit",
+    )
     if file in experimental_files or _EXPERIMENTAL.search(case.expr):
         return "experimental"
     names = set(re.findall(r"[a-zA-Z_:][\w:]*", case.expr))
@@ -287,8 +301,12 @@ def run(text: str, file: str = "") -> list[Outcome]:
 def judge(case: Eval, memory: Memory) -> str:
     """Return what is wrong with the answer to one eval, "" when nothing is."""
     try:
-        steps, value = evaluate_value(
-            memory, case.expr, np.datetime64(case.start, "ns"), np.datetime64(case.end, "ns"), np.timedelta64(case.step, "ns")
+        answer = evaluate_value(
+            memory,
+            case.expr,
+            np.datetime64(case.start, "ns"),
+            np.datetime64(case.end, "ns"),
+            np.timedelta64(case.step, "ns"),
         )
     except WorkbenchError as error:
         message = str(error).split("\n")[0]
@@ -301,10 +319,22 @@ def judge(case: Eval, memory: Memory) -> str:
         return ""
     if case.fail:
         return "succeeded, but was expected to fail"
-    problem = compare(case, steps, value)
-    if not problem and case.annotations:
-        return f"gives no annotations, expected {case.annotations}"
-    return problem
+    return compare(case, answer.steps, answer.value) or compare_notes(case, answer.notes)
+
+
+def compare_notes(case: Eval, notes: Sequence[str]) -> str:
+    """Return how warnings and infos differ from what an eval expects, "" when they do not."""
+    for kind, name in (("warn", "warning"), ("info", "info")):
+        have = [note for note in notes if note.startswith(f"PromQL {name}")]
+        wanted = [how for what, how in case.annotations if what == kind]
+        if f"no_{kind}" in [what for what, _ in case.annotations] and have:
+            return f"gave {have}, expected none"
+        for matches in wanted:
+            if not any(matches(note) for note in have):
+                return f"gave notes {have}, expected another {kind}"
+        if wanted and not all(any(matches(note) for matches in wanted) for note in have):
+            return f"gave notes {have}, more than expected"
+    return ""
 
 
 def compare(case: Eval, steps: np.ndarray, value: object) -> str:
@@ -315,7 +345,7 @@ def compare(case: Eval, steps: np.ndarray, value: object) -> str:
         if case.scalar is None:
             return "gave a scalar, expected series"
         return "" if almost(float(value.values[0]), case.scalar) else f"gave {value.values[0]}, expected {case.scalar}"
-    found, times = points(value, steps)
+    found = points(value, steps)
     first, _, step = case.window or (case.start, case.end, case.step)
     for labels, values in case.series.items():
         wanted = [(first + k * step, v) for k, v in enumerate(values) if v is not None]
@@ -335,10 +365,10 @@ def compare(case: Eval, steps: np.ndarray, value: object) -> str:
     return ""
 
 
-def points(value: object, steps: np.ndarray) -> tuple[dict[Labels, list[tuple[int, float]]], np.ndarray]:
+def points(value: object, steps: np.ndarray) -> dict[Labels, list[tuple[int, float]]]:
     """Return the points of every series of a value."""
     if isinstance(value, Scalar):
-        return {(): [(int(t), float(v)) for t, v in zip(steps, value.values, strict=True)]}, steps
+        return {(): [(int(t), float(v)) for t, v in zip(steps, value.values, strict=True)]}
     assert isinstance(value, Vector | Ranges)
     out: dict[Labels, list[tuple[int, float]]] = {}
     for row in range(value.labels.n):
@@ -351,4 +381,4 @@ def points(value: object, steps: np.ndarray) -> tuple[dict[Labels, list[tuple[in
             have = [(int(steps[k]), float(value.values[row, k])) for k in at]
         if have:
             out[labels] = have
-    return out, steps
+    return out

@@ -37,7 +37,9 @@ def spans(rng: np.random.Generator, name: Rename = plain, n: int = 1500) -> pd.D
         failed = bad and rng.random() < 0.18
         count = 0
 
-        def add(parent: str, service: str, span: str, kind: str, offset: float, ms: float, error: bool = False, **more: str) -> str:
+        def add(
+            parent: str, service: str, span: str, kind: str, offset: float, ms: float, error: bool = False, **more: str
+        ) -> str:
             nonlocal count
             count += 1
             me = f"{i:08x}{count:08x}"
@@ -58,13 +60,39 @@ def spans(rng: np.random.Generator, name: Rename = plain, n: int = 1500) -> pd.D
         add(cart, "cart", "GET /cart", "server", 3.5, 5)
         stock = add(check, "checkout", "PUT", "client", 10, 6 + rest)
         held = add(stock, "stock", "PUT /stock", "server", 10.5, 5 + rest)
-        add(held, "stock", "UPDATE stock", "client", 11, 3 + rest, **{"db.system.name": "postgresql", "db.namespace": name("shop")})
+        add(
+            held,
+            "stock",
+            "UPDATE stock",
+            "client",
+            11,
+            3 + rest,
+            **{"db.system.name": "postgresql", "db.namespace": name("shop")},
+        )
         pay = add(check, "checkout", "POST", "client", 15 + rest, 4 + slow, failed)
         paid = add(pay, "pay", "POST /pay", "server", 15.5 + rest, 3 + slow, failed)
-        add(paid, "pay", "POST", "client", 16 + rest, 2 + 0.8 * slow, failed, **{"server.address": name("bank.example")})
+        add(
+            paid, "pay", "POST", "client", 16 + rest, 2 + 0.8 * slow, failed, **{"server.address": name("bank.example")}
+        )
         if i % 3 == 0 and not failed:
-            sent = add(check, "checkout", "orders publish", "producer", 20 + rest, 1, **{"messaging.system": "nats", "messaging.destination.name": name("orders")})
-            add(sent, "mail", "orders process", "consumer", 30 + rest, 12, **{"messaging.system": "nats", "messaging.destination.name": name("orders")})
+            sent = add(
+                check,
+                "checkout",
+                "orders publish",
+                "producer",
+                20 + rest,
+                1,
+                **{"messaging.system": "nats", "messaging.destination.name": name("orders")},
+            )
+            add(
+                sent,
+                "mail",
+                "orders process",
+                "consumer",
+                30 + rest,
+                12,
+                **{"messaging.system": "nats", "messaging.destination.name": name("orders")},
+            )
     return build_spans(pd.DataFrame(rows))
 
 
@@ -75,8 +103,12 @@ def logs(rng: np.random.Generator, name: Rename = plain) -> pd.DataFrame:
         service = SERVICES[int(rng.integers(6))]
         rows.append((t, 9, f"request {rng.integers(1e6)} served in {rng.integers(5, 90)} ms", service))
         if bad and rng.random() < 0.25:
-            rows.append((t, 17, f"card declined by bank.example after {rng.integers(900, 4000)} ms: upstream timed out", "pay"))
-            rows.append((t, 13, f"payment attempt {rng.integers(1, 4)} failed, retrying order {rng.integers(1e6)}", "checkout"))
+            rows.append(
+                (t, 17, f"card declined by bank.example after {rng.integers(900, 4000)} ms: upstream timed out", "pay")
+            )
+            rows.append(
+                (t, 13, f"payment attempt {rng.integers(1, 4)} failed, retrying order {rng.integers(1e6)}", "checkout")
+            )
         if rng.random() < 0.05:
             rows.append((t, 5, f"cache refreshed, {rng.integers(100)} entries dropped", "stock"))
         if rng.random() < 0.01 and not bad:
@@ -107,17 +139,36 @@ def metrics(rng: np.random.Generator, name: Rename = plain):
         used = 120e6 + 2e6 * rng.standard_normal(90) + (np.cumsum(bad) * 6e6 if service == "pay" else 0)
         put({"metric": "process.memory.usage", "service": service, "env": "prod"}, used, "gauge", "By")
     for state, load in (("idle", 12 - 9 * bad), ("used", 4 + 12.0 * bad)):
-        put({"metric": "db.client.connection.count", "service": "pay", "state": state, "env": "prod"}, load + rng.random(90), "gauge", "{connection}")
+        put(
+            {"metric": "db.client.connection.count", "service": "pay", "state": state, "env": "prod"},
+            load + rng.random(90),
+            "gauge",
+            "{connection}",
+        )
     count = np.cumsum(20 + rng.poisson(5, 90))
     total = np.cumsum(np.where(bad, 5.0, 0.8) * 20 * (1 + 0.1 * rng.random(90)))
     for part, values in (("_count", count), ("_sum", total)):
-        put({"metric": "http.client.request.duration" + part, "service": "pay", "env": "prod"}, values.astype(float), "histogram", "s")
-    put({"metric": "process.cpu.time", "service": "pay", "env": "prod"}, np.cumsum(1 + 3.0 * bad + 0.1 * rng.random(90)), "counter", "s")
+        put(
+            {"metric": "http.client.request.duration" + part, "service": "pay", "env": "prod"},
+            values.astype(float),
+            "histogram",
+            "s",
+        )
+    put(
+        {"metric": "process.cpu.time", "service": "pay", "env": "prod"},
+        np.cumsum(1 + 3.0 * bad + 0.1 * rng.random(90)),
+        "counter",
+        "s",
+    )
     return build_samples(labels, series, np.array(time), value, kinds, units)
 
 
 def profiles(rng: np.random.Generator, name: Rename = plain):
-    trunk = [("<module>", "/app/pay/__main__.py", 1), ("run", "/usr/lib/uvicorn/server.py", 60), ("handle", "/app/pay/http.py", 88)]
+    trunk = [
+        ("<module>", "/app/pay/__main__.py", 1),
+        ("run", "/usr/lib/uvicorn/server.py", 60),
+        ("handle", "/app/pay/http.py", 88),
+    ]
     leaves = {
         "charge": [("charge", "/app/pay/charge.py", 20), ("sign", "/app/pay/crypto.py", 14), ("sha256", "<built-in>", 0)],
         "wait": [("charge", "/app/pay/charge.py", 22), ("acquire", "/usr/lib/python3.11/threading.py", 310)],
@@ -180,7 +231,9 @@ def anomalies(name: Rename = plain) -> pd.DataFrame:
 
 
 def hypotheses(name: Rename = plain) -> tuple[Hypothesis, ...]:
-    def say(check: str, service: str, kind: str, statement: str, query: str, strength: float, onset: float, rows: int) -> Evidence:
+    def say(
+        check: str, service: str, kind: str, statement: str, query: str, strength: float, onset: float, rows: int
+    ) -> Evidence:
         return Evidence(name(check), name(service), kind, name(statement), name(query), strength, at(onset), rows, "")
 
     pay = (
@@ -190,8 +243,30 @@ def hypotheses(name: Rename = plain) -> tuple[Hypothesis, ...]:
         say("metrics", "pay", "dependency_down", "db.client.connection.count in state used rose from 4 to 16.", "bench.metrics('db.client.connection.count{service=\"pay\"}')", 11.0, 510, 180),
         say("metrics", "pay", "dependency_down", "http.client.request.duration rose from 0.8 s to 5 s.", "bench.metrics('http.client.request.duration')", 9.0, 512, 90),
     )  # fmt: skip
-    bad = (say("deploys", "pay", "bad_deploy", "pay 1.8.3 was rolled out 5 s before the first slow request.", 'bench.events("kind:deploy")', 8.0, 505, 1),)
-    shop = (say("self_time", "checkout", "retry_storm", "Retries of checkout rose from 0 to 1.4 per order.", 'bench.logs("service:checkout")', 6.0, 520, 300),)
+    bad = (
+        say(
+            "deploys",
+            "pay",
+            "bad_deploy",
+            "pay 1.8.3 was rolled out 5 s before the first slow request.",
+            'bench.events("kind:deploy")',
+            8.0,
+            505,
+            1,
+        ),
+    )
+    shop = (
+        say(
+            "self_time",
+            "checkout",
+            "retry_storm",
+            "Retries of checkout rose from 0 to 1.4 per order.",
+            'bench.logs("service:checkout")',
+            6.0,
+            520,
+            300,
+        ),
+    )
     return (
         Hypothesis(name("pay"), name("POST /pay"), "dependency_down", 0.81, pay),
         Hypothesis(name("pay"), name("1.8.3"), "bad_deploy", 0.11, bad),

@@ -85,7 +85,9 @@ class LevelShift:
                 " 2 <= warmup <= window, 1 <= recent <= window and warmup <= memory are needed."
             )
         if self.period not in (-1, 0) and self.period < 3:
-            raise InvalidInput(f"LevelShift has period={self.period}: give at least 3 steps, 0 for none, -1 to find it.")
+            raise InvalidInput(
+                f"LevelShift has period={self.period}: give at least 3 steps, 0 for none, -1 to find it."
+            )
         if not (self.floor >= 0 and self.floor_share >= 0 and self.hold >= 0):
             raise InvalidInput(f"LevelShift has a negative floor, floor_share or hold: {self}.")
 
@@ -128,9 +130,7 @@ class LevelShift:
         return out
 
 
-def expected(
-    values: Block, detector: LevelShift | None = None, threshold: float = 4.0
-) -> tuple[Block, Block, Block]:
+def expected(values: Block, detector: LevelShift | None = None, threshold: float = 4.0) -> tuple[Block, Block, Block]:
     """Return the causal band (center, low, high) of each series, for drawing; see `LevelShift.expected`."""
     return (detector or LevelShift()).expected(values, threshold)
 
@@ -165,6 +165,7 @@ def _run(detector: LevelShift, values: Block, out: _Trace) -> None:
     base = season.residual.copy()
     distance = np.full((n, t), np.nan)
     held = np.zeros(n, np.int64)
+    due = 0
     for first, last in _blocks(t, detector):
         if season.advance(first, last):
             keep = np.isfinite(base[:, :first])
@@ -175,7 +176,9 @@ def _run(detector: LevelShift, values: Block, out: _Trace) -> None:
         level = _recent(season.residual[:, max(0, first - detector.recent + 1) : last], last - first, detector.recent)
         z = (level - center) / scale
         size = np.abs(z) if detector.direction == "both" else np.maximum(z if detector.direction == "up" else -z, 0)
-        knee, tail = _calibrate(distance[:, max(0, first - detector.memory) : first])
+        if first >= due:
+            knee, tail = _calibrate(distance[:, max(0, first - detector.memory) : first])
+            due = first + min(first, detector.memory) // 20
         out.center[:, cells], out.scale[:, cells] = center + season.season[:, cells], scale
         out.knee[:, cells], out.tail[:, cells] = knee, tail
         score = np.minimum(_surprise(size, knee, tail), _HIGHEST)
@@ -196,15 +199,25 @@ def _recent(values: Block, width: int, recent: int) -> Block:
 
 def _baseline(detector: LevelShift, past: Block, seasonal_level: Block) -> tuple[Block, Block]:
     """Return center (n, 1) and scale (n, c) of the past; NaN where it has too few samples."""
-    center, mad = median_and_mad(past)
     ordered = np.sort(past, axis=1)
     count = np.isfinite(past).sum(axis=1)
+    center = quantile_of_sorted(ordered, count, 0.5)
+    mad = median(np.abs(ordered - center[:, None]))
     # A series that is nearly always the same has a MAD of 0; the range of its middle 80 % may still know better.
     spread = (quantile_of_sorted(ordered, count, 0.9) - quantile_of_sorted(ordered, count, 0.1)) / 2.5631
     scale = np.maximum(MAD_TO_SIGMA * mad, np.where(mad == 0, spread, 0.0))
+    scale = np.maximum(scale, _quantum(ordered, center))
     center = np.where(count >= detector.warmup, center, np.nan)[:, None]
     floor = np.maximum(detector.floor_share * np.abs(center + seasonal_level), max(detector.floor, 1e-12))
     return center, np.maximum(scale[:, None], floor)
+
+
+def _quantum(ordered: Block, center: Block) -> Block:
+    """Return the smallest step between different past values: a series that moves in steps is not surprising by one."""
+    step = np.diff(ordered, axis=1)
+    real = step > 1e-6 * np.abs(center)[:, None]
+    smallest = np.where(real, step, np.inf).min(axis=1, initial=np.inf)
+    return np.where(np.isfinite(smallest), smallest, 0.0)
 
 
 def _calibrate(distance: Block) -> tuple[Block, Block]:
@@ -256,7 +269,7 @@ class _Season:
         """Set the season of columns `[first, last)`; return whether residuals before `first` were made anew."""
         changed = False
         if self._next and first >= self._next:
-            self._next = first + first // 2
+            self._next = 2 * first
             changed = self._choose(first)
         columns = np.arange(first, last)
         for period in np.unique(self.period[self.period > 0]):

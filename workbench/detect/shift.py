@@ -34,7 +34,9 @@ def shift(before: Block, during: Block, floor: float | npt.NDArray[np.float64] =
     """
     before, during = np.asarray(before, np.float64), np.asarray(during, np.float64)
     if before.ndim != 2 or during.ndim != 2 or len(before) != len(during):
-        raise ShapeError(f"shift needs two blocks (series, time) of the same series; got {before.shape}, {during.shape}.")
+        raise ShapeError(
+            f"shift needs two blocks (series, time) of the same series; got {before.shape}, {during.shape}."
+        )
     center, mad = median_and_mad(np.where(np.isfinite(before), before, np.nan))
     level = median(np.where(np.isfinite(during), during, np.nan))
     return (level - center) / np.maximum(np.maximum(mad, share * np.abs(center)), floor)

@@ -10,6 +10,7 @@ __all__ = ["describe", "quantity", "series_text"]
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (0.0, "ns"))
 _BYTES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (0.0, "B"))
 _PLAIN = ((1e9, "G"), (1e6, "M"), (1e4, "k"), (0.0, ""))
+_ELSEWHERE = {"metric", "service", "env", "version", "host", "instance", "network.protocol.version", "url.scheme"}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -58,14 +59,12 @@ def series_text(labels: Mapping[str, str]) -> str:
 
 
 def describe(labels: Mapping[str, str], before: float, after: float, unit: str) -> str:
-    """Return one sentence on a shift: the metric, which way it went, from what to what."""
-    where = ", ".join(
-        value for name, value in sorted(labels.items()) if name not in ("metric", "service", "env", "version", "host")
-    )
-    name = labels.get("metric", "value") + (f" ({where[:80]})" if where else "")
-    verb = "rose" if after > before else "fell" if after < before else "became unsteady"
+    """Return one sentence on a shift: the metric and its own labels, which way it went, from what to what."""
+    own = [f"{name.rpartition('.')[2]} {text}" for name, text in sorted(labels.items()) if name not in _ELSEWHERE]
+    where = ", ".join(own)
+    name = labels.get("metric", "value") + (f" ({where if len(where) <= 100 else where[:99] + '…'})" if where else "")
     if not (math.isfinite(before) and math.isfinite(after)):
-        verb = "changed"
-    elif before == after:
+        return f"{name} went from {quantity(before, unit)} to {quantity(after, unit)}"
+    if before == after:
         return f"{name} became unsteady at {quantity(after, unit)}"
-    return f"{name} {verb} from {quantity(before, unit)} to {quantity(after, unit)}"
+    return f"{name} {'rose' if after > before else 'fell'} from {quantity(before, unit)} to {quantity(after, unit)}"

@@ -8,10 +8,11 @@ The one idea: a sentence without a query is a draft for people, and is marked as
 from workbench.incidents.document import Postmortem, Section, Statement
 from workbench.incidents.impact import Impact, Period, entry_spans, impact
 from workbench.incidents.postmortem import postmortem
-from workbench.incidents.rows import evidence_rows, evidence_table
+from workbench.incidents.rows import EvidenceRows, evidence_rows
 from workbench.incidents.timeline import timeline
 
 __all__ = [
+    "EvidenceRows",
     "Impact",
     "Period",
     "Postmortem",
@@ -19,7 +20,6 @@ __all__ = [
     "Statement",
     "entry_spans",
     "evidence_rows",
-    "evidence_table",
     "impact",
     "postmortem",
     "timeline",

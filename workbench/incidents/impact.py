@@ -59,6 +59,8 @@ class Impact:
         The part taken as normal, and from the begin of the fault until recovery (or the end of the window).
     window : (datetime64[ns], datetime64[ns])
         The part that `during` counts.
+    looked : (datetime64[ns], datetime64[ns])
+        The whole window of the investigation.
     recovered : datetime64[ns]
         When affected requests were back at their usual share for good; NaT when they were not, or nothing was affected.
     services : tuple of str
@@ -70,6 +72,7 @@ class Impact:
     before: Period
     during: Period
     window: Window
+    looked: Window
     recovered: np.datetime64
     services: tuple[str, ...]
     query: str
@@ -81,7 +84,7 @@ class Impact:
         return float((self.window[1] - self.window[0]) / np.timedelta64(60, "s"))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a small table to read: one row per figure, columns `before` and `during`."""
+        """Return a small table to read: one row per figure, columns `incoming`, `before`, `during`."""
         rows = {
             "requests": lambda p: f"{p.requests:,}",
             "failed": lambda p: f"{p.failed:,} ({wording.share(p.failed, p.requests)})",
@@ -91,19 +94,17 @@ class Impact:
             "95th percentile": lambda p: wording.milliseconds(p.p95_ns),
             "minutes": lambda p: f"{p.seconds / 60:.1f}",
         }
-        return pd.DataFrame(
-            {"before": [f(self.before) for f in rows.values()], "during": [f(self.during) for f in rows.values()]},
-            index=pd.Index(list(rows), name="incoming requests"),
-        )
+        cells = {name: [f(period) for f in rows.values()] for name, period in (("before", self.before), ("during", self.during))}
+        return pd.DataFrame({"incoming": list(rows), **cells})
 
     def __repr__(self) -> str:
         """Return the table as plain text."""
-        return self.to_frame().to_string()
+        return self.to_frame().to_string(index=False)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
         # A table of figures and fixed words: nothing in it comes from telemetry.
-        data = {"text/plain": repr(self), "text/html": self.to_frame().to_html(border=0)}
-        return data, {"workbench": {"window": [f"{t}Z" for t in self.window]}}
+        data = {"text/plain": repr(self), "text/html": self.to_frame().to_html(border=0, index=False)}
+        return data, {"workbench": {"window": [f"{t}Z" for t in self.looked]}}
 
 
 def entry_spans(spans: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -154,6 +155,7 @@ def impact(investigation: Investigation) -> Impact:
         before=_period(requests, baseline),
         during=_period(requests, during),
         window=during,
+        looked=investigation.window,
         recovered=recovered,
         services=services,
         query=wording.call("spans", where, during),

@@ -102,7 +102,7 @@ def _summary(investigation: Investigation, suspect: Hypothesis, cost: Impact) ->
     words = wording.KIND_WORDS.get(suspect.kind, suspect.kind)
     strongest = max(suspect.evidence, key=lambda item: item.strength, default=None)
     began = wording.instant(cost.window[0])
-    first = f"From {began} UTC, {_where(suspect)} showed {words} (probability {suspect.probability:.0%})."
+    first = f"From {began} UTC, {_where(suspect)} showed {words} (probability {wording.probability(suspect.probability)})."
     during = cost.during
     if during.requests:
         second = (
@@ -210,7 +210,7 @@ def _cause(investigation: Investigation) -> tuple[Statement, ...]:
     for other in others[:3]:
         words = wording.KIND_WORDS.get(other.kind, other.kind)
         query = other.evidence[0].query if other.evidence else ""
-        text = f"Less likely ({other.probability:.0%}): {words} in {_where(other)}."
+        text = f"Less likely ({wording.probability(other.probability)}): {words} in {_where(other)}."
         lines.append(Statement(text, query, draft=not query))
     return tuple(lines)
 

@@ -1,4 +1,4 @@
-"""The raw rows behind one piece of evidence.
+"""The raw rows behind the evidence of an investigation.
 
 Evidence carries its query as text a person can type. The text is read as one call with literal arguments on an
 allow-list of methods and never evaluated, because parts of it come from telemetry.
@@ -7,6 +7,8 @@ allow-list of methods and never evaluated, because parts of it come from telemet
 from __future__ import annotations
 
 import ast
+import html
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,48 +20,55 @@ from workbench.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["evidence_rows", "evidence_table"]
+__all__ = ["EvidenceRows", "evidence_rows"]
 
 _METHODS = ("spans", "logs", "events", "metrics", "samples", "profiles")
 _FIRST_COLUMNS = ("time", "service", "name", "kind", "status", "duration_ns", "severity", "body", "title", "value")
+_UNREAD_COLUMNS = ("parent", "span_id", "parent_span_id", "env", "stack")
+_MOST_COLUMNS = 9
+_LONGEST_CELL = 160
 
 
-def evidence_table(investigation: Investigation, most: int = 8) -> pd.DataFrame:
-    """Return the evidence of the first hypothesis, strongest first: `statement`, `since`, `rows`, `query`."""
-    found = investigation.hypotheses[0].evidence if investigation.hypotheses else ()
-    ordered = sorted(found, key=lambda item: -item.strength)[:most]
-    return pd.DataFrame(
-        {
-            "statement": [item.statement for item in ordered],
-            "since": np.array([item.onset for item in ordered], "datetime64[ns]"),
-            "rows": [item.rows for item in ordered],
-            "query": [item.query for item in ordered],
-        }
-    )
+@dataclass(frozen=True, eq=False)
+class EvidenceRows:
+    """Some rows for each piece of evidence: `parts` are pairs of `Evidence` and a frame."""
+
+    parts: tuple[tuple[Evidence, pd.DataFrame], ...]
+
+    def __repr__(self) -> str:
+        """Return the tables as plain text."""
+        shown = [f"{e.statement}\n{e.query}\n{_printable(rows).to_string(index=False)}" for e, rows in self.parts]
+        return "\n\n".join(shown) or "no rows: there is no evidence"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        body = "".join(
+            f"<p>{html.escape(e.statement)}<br><code>{html.escape(e.query)}</code></p>"
+            f"{_printable(rows).to_html(index=False, border=0, escape=True)}"
+            for e, rows in self.parts
+        )
+        return {"text/plain": repr(self), "text/html": f"<div>{body or '<p>no rows: there is no evidence</p>'}</div>"}
 
 
-def evidence_rows(bench: Any, investigation: Investigation, most: int = 10) -> pd.DataFrame:
-    """Return some raw rows behind the strongest evidence that has any.
+def evidence_rows(bench: Any, investigation: Investigation, pieces: int = 3, most: int = 5) -> EvidenceRows:
+    """Return raw rows behind the strongest evidence of the first hypothesis.
 
     Parameters
     ----------
     bench : Bench
         Whose `spans`, `logs`, ... are asked.
     investigation : Investigation
+    pieces : int
+        Most pieces of evidence; those without rows are passed over.
     most : int
-        Most rows: of spans the failed and slow ones, of logs the severe ones.
-
-    Returns
-    -------
-    DataFrame
-        Empty when nothing was found. `.attrs["query"]` is what was asked.
+        Most rows of each: of spans the failed and slow ones, of logs the severe ones.
     """
     found = investigation.hypotheses[0].evidence if investigation.hypotheses else ()
+    parts: list[tuple[Evidence, pd.DataFrame]] = []
     for item in sorted(found, key=lambda item: -item.strength):
-        frame = _ask(bench, item, investigation)
-        if len(frame):
-            return _readable(frame, most, item.query)
-    return pd.DataFrame()
+        rows = _ask(bench, item, investigation)
+        if len(rows) and len(parts) < pieces:
+            parts.append((item, _readable(rows, most)))
+    return EvidenceRows(tuple(parts))
 
 
 def _ask(bench: Any, evidence: Evidence, investigation: Investigation) -> pd.DataFrame:
@@ -72,9 +81,21 @@ def _ask(bench: Any, evidence: Evidence, investigation: Investigation) -> pd.Dat
     if isinstance(result, pd.DataFrame):
         return result
     if method == "profiles":
-        return pd.DataFrame(result.samples)
-    frame: pd.DataFrame = result.to_series().dropna().reset_index(name="value")
-    return frame
+        return _leaves(result)
+    values = np.asarray(result.values)
+    row, column = np.nonzero(~np.isnan(values))
+    labels = pd.DataFrame({n: c.values for n, c in result.coords.items() if c.dims == ("series",) and n != "series"})
+    frame = labels.iloc[row].reset_index(drop=True)
+    return frame.assign(time=result["time"].values[column], value=values[row, column])
+
+
+def _leaves(profiles: Any) -> pd.DataFrame:
+    """Return profile samples with the function they were in, largest first."""
+    leaf = profiles.samples["stack"].to_numpy(np.int64)
+    known = profiles.samples[leaf >= 0]
+    frame = profiles.stacks["frame"].to_numpy(np.int64)[leaf[leaf >= 0]]
+    function = profiles.frames["function"].to_numpy(object)[frame]
+    return known.assign(name=function).sort_values("value", ascending=False, kind="stable")
 
 
 def _read_call(text: str) -> tuple[str, list[Any], Mapping[str, Any]]:
@@ -85,11 +106,12 @@ def _read_call(text: str) -> tuple[str, list[Any], Mapping[str, Any]]:
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "bench"
             and node.func.attr in _METHODS
         ):
             options = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
             return node.func.attr, [ast.literal_eval(a) for a in node.args], options
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         pass
     raise InvalidInput(f"query {text[:80]!r} is not a call such as bench.spans('service:cart').")
 
@@ -104,15 +126,28 @@ def _telling(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _readable(frame: pd.DataFrame, most: int, query: str) -> pd.DataFrame:
+def _readable(frame: pd.DataFrame, most: int) -> pd.DataFrame:
     """Keep the most telling rows, known columns first, no ids and no column that is empty in them."""
     shown = _telling(frame).head(most).reset_index(drop=True)
     first = [c for c in _FIRST_COLUMNS if c in shown]
-    rest = [c for c in shown.columns if c not in first and c not in ("parent", "span_id", "parent_span_id", "env")]
+    rest = [c for c in shown.columns if c not in first and c not in _UNREAD_COLUMNS]
     shown = shown[[*first, *rest]]
     filled = [c for c in shown.columns if not (shown[c].isna() | (shown[c].astype(str) == "")).all()]
-    shown = shown[filled].iloc[:, :10]
+    shown = shown[filled].iloc[:, :_MOST_COLUMNS]
     if "duration_ns" in shown:
         shown = shown.assign(duration_ns=shown["duration_ns"] / 1e6).rename(columns={"duration_ns": "duration ms"})
-    shown.attrs["query"] = query
     return shown
+
+
+def _printable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return text cells on one line, cut short, without control characters; times to the millisecond."""
+    return pd.DataFrame({str(name): [_cell(value) for value in frame[name]] for name in frame.columns})
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, pd.Timestamp):
+        return str(value)[:23]
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:,.6g}"
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(value).split()))
+    return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 1] + "…"

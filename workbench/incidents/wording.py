@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.diagnose.investigation import Window
 
-__all__ = ["KIND_WORDS", "call", "count", "duration", "instant", "milliseconds", "share", "term"]
+__all__ = ["KIND_WORDS", "call", "count", "duration", "instant", "milliseconds", "probability", "share", "term"]
 
 KIND_WORDS = {
     "latency": "slow responses",
@@ -59,6 +59,11 @@ def share(part: float, whole: float) -> str:
     """Return `part` of `whole` as a percentage, `0 %` of nothing."""
     percent = 100 * part / whole if whole else 0.0
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.2g} %"
+
+
+def probability(p: float) -> str:
+    """Return a probability as a percentage that is never 0 or 100."""
+    return "over 99 %" if p > 0.99 else "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -270,7 +270,9 @@ def _widen(template: _Template, shown: list[str], weak: dict[int, str], key: Key
         template.shown = [a if a == b else VARIABLE for a, b in zip(template.shown, shown, strict=True)]
     elif len(key) == len(template.key):
         pairs = zip(template.key, key, strict=True)
-        template.shown = [template.weak.get(i, VARIABLE) if a != b or a == VARIABLE else a for i, (a, b) in enumerate(pairs)]
+        template.shown = [
+            template.weak.get(i, VARIABLE) if a != b or a == VARIABLE else a for i, (a, b) in enumerate(pairs)
+        ]
 
 
 def _text(template: _Template) -> str:

@@ -49,7 +49,14 @@ def prepare(
     if none and not summary:
         summary = "Nothing in this window stands out enough from normal to name a suspect."
     return HypothesesData(
-        "No suspect named" if none else title, summary, none, window, fault, made, max(0, len(hypotheses) - cards), seconds
+        "No suspect named" if none else title,
+        summary,
+        none,
+        window,
+        fault,
+        made,
+        max(0, len(hypotheses) - cards),
+        seconds,
     )
 
 
@@ -62,7 +69,7 @@ class Hypotheses:
     """The panel `hypotheses`."""
 
     name: ClassVar[str] = "hypotheses"
-    drawing: ClassVar[Drawing] = Drawing(static.text, static.html, views.static_html)
+    drawing: ClassVar[Drawing] = Drawing(static.text, static.html, views.hypotheses)
 
     def prepare(self, *inputs: Any, **options: Any) -> HypothesesData:
         """Return cards of hypotheses; see `prepare`."""

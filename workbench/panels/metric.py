@@ -120,8 +120,18 @@ def chart(
         low, high, own = _expected(lines[0].values, time)
         found = found if episodes is not None else own
     return Chart(
-        title, service, unit, time, lines, low, high, found, before, during,
-        str(names[most]) if len(lines) > 1 else "", max(0, len(values) - len(order)),
+        title,
+        service,
+        unit,
+        time,
+        lines,
+        low,
+        high,
+        found,
+        before,
+        during,
+        str(names[most]) if len(lines) > 1 else "",
+        max(0, len(values) - len(order)),
     )
 
 
@@ -197,7 +207,9 @@ def _episodes_of(investigation: Investigation, service: str, metric: str) -> lis
     if not len(found) or not metric or "series" not in found.columns:
         return None
     names = found["series"].fillna("").astype("str").str.partition("{")[0]
-    rows = found[(found["service"] == service) & names.isin([metric + part for part in ("", "_bucket", "_count", "_sum")])]
+    rows = found[
+        (found["service"] == service) & names.isin([metric + part for part in ("", "_bucket", "_count", "_sum")])
+    ]
     if not len(rows):
         return None
     scores = rows["score"] if "score" in rows.columns else pd.Series(0.0, index=rows.index)

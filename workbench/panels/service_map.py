@@ -139,7 +139,9 @@ class ServiceMapPanel:
         investigation = inputs[0]
         window = investigation.fault or investigation.window
         now = _map_of(investigation, window)
-        before = _map_of(investigation, investigation.baseline) if investigation.fault and investigation.baseline else None
+        before = (
+            _map_of(investigation, investigation.baseline) if investigation.fault and investigation.baseline else None
+        )
         suspects: dict[str, float] = {}
         for hypothesis in investigation.hypotheses[:3]:
             suspects.setdefault(hypothesis.service, hypothesis.probability)
@@ -152,4 +154,3 @@ def _map_of(investigation: Investigation, window: Window) -> ServiceMap:
     inside = (spans["time"] >= window[0]) & (spans["time"] < window[1])
     chosen = build_spans(dict(spans[inside].reset_index(drop=True).items()))
     return service_map(chosen, seconds=float((window[1] - window[0]) / np.timedelta64(1, "s")))
-

@@ -57,7 +57,10 @@ def prepare(
     table = _table(kept, ids, len(names), extent, baseline, fault)
     order = table.sort_values(["score", "severity", "during"], ascending=False, kind="stable").head(limit)
     compared = fault is not None and baseline is not None
-    rows = tuple(_row(int(i), row, names, kept, ids, extent) for i, row in zip(order.index, order.to_dict("records"), strict=True))
+    rows = tuple(
+        _row(int(i), row, names, kept, ids, extent)
+        for i, row in zip(order.index, order.to_dict("records"), strict=True)
+    )
     hot = _parts_of(fault, extent) if fault is not None else (0, -1)
     return TemplatesData(title, extent, fault, rows, len(table), len(kept), hot, compared)
 
@@ -104,7 +107,12 @@ def surprise(
 
 
 def _table(
-    logs: pd.DataFrame, ids: npt.NDArray[np.int64], n: int, extent: Window, baseline: Window | None, fault: Window | None
+    logs: pd.DataFrame,
+    ids: npt.NDArray[np.int64],
+    n: int,
+    extent: Window,
+    baseline: Window | None,
+    fault: Window | None,
 ) -> pd.DataFrame:
     """Return one row per template that occurs: counts, severity, first time, score."""
     time = logs["time"].to_numpy("datetime64[ns]")
@@ -157,7 +165,7 @@ class Templates:
     """The panel `templates`."""
 
     name: ClassVar[str] = "templates"
-    drawing: ClassVar[Drawing] = Drawing(static.text, static.html, views.static_html)
+    drawing: ClassVar[Drawing] = Drawing(static.text, static.html, views.templates)
 
     def prepare(self, *inputs: Any, **options: Any) -> TemplatesData:
         """Return the templates of a logs frame; see `prepare`."""

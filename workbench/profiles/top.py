@@ -87,4 +87,3 @@ def _recursive(nodes: pd.DataFrame, group: npt.NDArray[np.int64]) -> npt.NDArray
     below = np.zeros(n, bool)
     below[order[1:]] = reached[:-1] > order[1:] + group[order[1:]] * (n + 1)
     return below
-

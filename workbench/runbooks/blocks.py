@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 from nbconvert.filters.ansi import ansi2html
-from nbconvert.filters.markdown_mistune import markdown2html_mistune
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from workbench.runbooks import sanitize
 
@@ -55,26 +55,27 @@ def warm() -> None:
     _markdown("# a")
 
 
-def read(nb: Any) -> Page:
+def read(nb: Any, skip: frozenset[str] = frozenset()) -> Page:
     """Return the blocks of a notebook.
 
     Parameters
     ----------
     nb : NotebookNode
         Executed or not.
+    skip : set of str
+        Cells with one of these tags are left out.
     """
     page = Page([], [], [], error=str(nb.metadata.get("workbench", {}).get("error", "")))
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
-        if "papermill-error-cell-tag" in tags or "injected-parameters" in tags or "remove-cell" in tags:
+        if not skip.isdisjoint(tags):
             continue
         if cell.cell_type == "markdown":
             _add_markdown(page, cell)
         elif cell.cell_type == "code":
             if cell.source.strip():
                 count = cell.get("execution_count")
-                label = "parameters" if "parameters" in tags else f"code [{count}]" if count else "code"
-                page.blocks.append(Block("code", _highlight(cell.source), label))
+                page.blocks.append(Block("code", _highlight(cell.source), f"code [{count}]" if count else "code"))
             for output in cell.get("outputs", []):
                 _add_output(page, output)
         elif cell.source.strip():
@@ -83,12 +84,7 @@ def read(nb: Any) -> Page:
 
 
 def _add_markdown(page: Page, cell: Any) -> None:
-    source = cell.source
-    for name, bundle in cell.get("attachments", {}).items():
-        for mime in _PICTURES:
-            if mime in bundle:
-                source = source.replace(f"attachment:{name}", f"data:{mime};base64,{_text(bundle[mime])}")
-    markup = _markdown(source)
+    markup = _markdown(cell.source, cell.get("attachments", {}))
 
     def anchor(match: re.Match[str]) -> str:
         text = Markup(_TAG.sub("", match[2])).unescape()
@@ -162,8 +158,9 @@ def _picture(mime: str, data: str) -> Markup | None:
     return Markup('<img alt="" src="data:{};base64,{}">').format(mime, base64.b64encode(raw).decode())
 
 
-def _markdown(source: str) -> str:
-    return sanitize.markdown(markdown2html_mistune(source))
+def _markdown(source: str, attachments: Any = None) -> str:
+    renderer = IPythonRenderer(escape=False, exclude_anchor_links=True, attachments=attachments)
+    return sanitize.markdown(str(MarkdownWithMath(renderer=renderer).render(source)))
 
 
 def _pre(text: str) -> Markup:

@@ -15,10 +15,13 @@ from typing import Any
 import nbformat
 from markupsafe import Markup
 
+from workbench.errors import InvalidInput
 from workbench.runbooks.blocks import Page, read
+from workbench.runbooks.signature import defaults
 
 __all__ = ["policy", "to_page", "write_page"]
 
+_UNSHOWN = frozenset(["papermill-error-cell-tag", "injected-parameters", "remove-cell"])
 _STATIC = Path(__file__).with_name("static")
 _SCRIPT = Path(__file__).parents[1] / "panels" / "static" / "page.js"
 
@@ -40,9 +43,12 @@ def to_page(nb: Any, title: str | None = None) -> str:
     """
     import jinja2
 
-    content = read(nb)
     run = nb.metadata.get("papermill", {})
-    given = {**run.get("default_parameters", {}), **run.get("parameters", {})}
+    try:
+        given = {**defaults(nb, "this notebook"), **run.get("parameters", {})}
+        content = read(nb, _UNSHOWN | {"parameters"})
+    except InvalidInput:
+        given, content = {}, read(nb, _UNSHOWN)
     script = _script()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_STATIC), autoescape=True, trim_blocks=True, lstrip_blocks=True

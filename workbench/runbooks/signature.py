@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from workbench.errors import InvalidInput, closest
 from workbench.runbooks.catalogue import load, resolve
 
-__all__ = ["Parameter", "check", "declared", "parameters"]
+__all__ = ["Parameter", "check", "declared", "defaults", "parameters"]
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "list": list, "dict": dict}
@@ -42,6 +42,11 @@ class Parameter(NamedTuple):
 def parameters(notebook: str | Path) -> dict[str, Any]:
     """Return the declared parameters of a notebook: name -> default."""
     return {name: parameter.default for name, parameter in declared(notebook).items()}
+
+
+def defaults(document: Mapping[str, Any], label: str) -> dict[str, Any]:
+    """Return the declared parameters of a notebook that is at hand: name -> default; `label` names it in errors."""
+    return {name: parameter.default for name, parameter in _declared(document, label).items()}
 
 
 def declared(notebook: str | Path) -> dict[str, Parameter]:

@@ -1,9 +1,9 @@
 """Attributes of rows to columns: values are collected per name and become one typed column each.
 
 A column is `Int64`, `float64`, `boolean` where all its values are alike (whole and broken numbers together are
-`float64`), else text of dtype `str`; lists and maps are JSON text; a missing value is `<NA>` or NaN. A name that is taken
-by the shape (`time`, `service`, ...) gets a trailing underscore, as does that name with underscores already. Only the
-most frequent names become columns, at most `intake.max_columns`; what is left over is JSON text in the column
+`float64`), else text of dtype `str`; lists and maps are JSON text; a missing value is `<NA>` or NaN. A name that is
+taken by the shape (`time`, `service`, ...) gets a trailing underscore, as does that name with underscores already. Only
+the most frequent names become columns, at most `intake.max_columns`; what is left over is JSON text in the column
 `attributes`.
 """
 
@@ -24,12 +24,24 @@ import pyarrow.compute as pc
 
 from workbench.sources.source import ReadOptions
 
-__all__ = ["OVERFLOW", "AttributeColumns", "arrow_column", "choice_column", "column_name", "hex_column", "json_text", "plain_value", "text_column", "to_text", "typed_column"]
+__all__ = [
+    "OVERFLOW",
+    "AttributeColumns",
+    "arrow_column",
+    "choice_column",
+    "column_name",
+    "hex_column",
+    "json_text",
+    "plain_value",
+    "text_column",
+    "to_text",
+    "typed_column",
+]
 
 OVERFLOW = "attributes"
 """Column of the attributes that got no column of their own, as a JSON object."""
 
-_STR = pd.StringDtype("pyarrow", na_value=np.nan)
+_STR: Any = pd.StringDtype("pyarrow", na_value=np.nan)
 _EXACT = 2**53
 
 
@@ -45,7 +57,7 @@ def column_name(name: str, taken: Iterable[str]) -> str:
 
 
 def plain_value(value: Any) -> Any:
-    """Return an OTLP AnyValue as str, int, float, bool, or JSON text of a list or map; bytes as base64; None when unset."""
+    """Return an OTLP AnyValue as str, int, float, bool; a list or map as JSON text, bytes as base64, unset as None."""
     text = value.string_value
     if text:
         return text
@@ -195,6 +207,15 @@ class AttributeColumns:
             texts = [json_text(item) for item in rest.values()]
             found[OVERFLOW] = typed_column(texts, list(rest), n, None, skips)
         return found
+
+    def frame(self, n: int, limit: int, skips: Counter[str]) -> pd.DataFrame:
+        """Return all columns of n rows under their own names, uncut; names beyond `limit` are left out and counted."""
+        names = list(self._slots)
+        if len(names) > limit:
+            skips["column beyond the most a table may have"] += len(names) - limit
+        kept = {name: self._slots[name] for name in names[:limit]}
+        columns = {name: typed_column(slot.values, slot.rows, n, None, skips) for name, slot in kept.items()}
+        return pd.DataFrame(columns, index=pd.RangeIndex(n))
 
 
 def typed_column(values: list[Any], rows: Sequence[int], n: int, cap: int | None, skips: Counter[str]) -> pd.Series:

@@ -37,7 +37,7 @@ class Collapsed:
     name: ClassVar[str] = "collapsed"
 
     def detect(self, head: bytes, path: str) -> bool:
-        """Return whether nearly all of the first lines end in a count, and some hold a semicolon or the name says so."""
+        """Return whether most first lines end in a count, and one holds a semicolon or the name says so."""
         shown = [line.strip() for line in head_text(head).split("\n")[:200]]
         shown = [line for line in (shown[:-1] or shown) if line and not line.startswith("#")]
         counted = [line for line in shown if _LINE.fullmatch(line)]

@@ -1,9 +1,9 @@
 """Events as JSON: deploys, configuration changes, flags, alerts, as one object, a list, or one object a line.
 
 Known keys: `time` (also `timestamp`, `start`; ISO 8601 or a number since 1970 in s, ms, us or ns), `end`, `kind` (also
-`type`), `title` (also `message`, `name`), `service`, `env`, `severity` (1-24 or a name). Every other key becomes a column
-of the same name; lists and objects are JSON text. A kind that is not one of `EVENT_KINDS` becomes `note`, and the given
-one is kept in the column `kind_`.
+`type`), `title` (also `message`, `name`), `service`, `env`, `severity` (1-24 or a name). Every other key becomes a
+column of the same name; lists and objects are JSON text. A kind that is not one of `EVENT_KINDS` becomes `note`, and the
+given one is kept in the column `kind_`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 import pandas as pd
 
-from workbench.errors import SourceError
 from workbench.signals import EVENT_KINDS, Batch, build_events
 from workbench.signals.rows import EVENT_COLUMNS
 from workbench.sources.attributes import AttributeColumns, json_text, text_column

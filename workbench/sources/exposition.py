@@ -2,8 +2,8 @@
 
 Labels are stored verbatim (`job` stays `job`); `le` and `quantile` are written the way Prometheus 3 does on scrape
 (`1` as `1.0`). Samples without a timestamp get the file's modification time or the time asked for. Timestamps are in
-milliseconds. A line that breaks the format is left out and counted; a document that ends with `# EOF` is OpenMetrics and
-read by its stricter rules.
+milliseconds. A line that breaks the format is left out and counted; a document that ends with `# EOF` is OpenMetrics
+and read by its stricter rules.
 
 References
 ----------
@@ -31,7 +31,8 @@ from workbench.sources.unpack import text_document
 __all__ = ["Exposition", "Scrape", "split_metadata"]
 
 _SAMPLE = re.compile(
-    r'(?:[a-zA-Z_:][a-zA-Z0-9_:]*[ \t]*(?:\{.*\})?|\{".*\})[ \t]*[+-]?(?:[0-9.]|inf|nan)[0-9a-z.+-]*(?:[ \t]+-?\d+)?[ \t]*(?:#.*)?',
+    r'(?:[a-zA-Z_:][a-zA-Z0-9_:]*[ \t]*(?:\{.*\})?|\{".*\})'
+    r"[ \t]*[+-]?(?:[0-9.]|inf|nan)[0-9a-z.+-]*(?:[ \t]+-?\d+)?[ \t]*(?:#.*)?",
     re.IGNORECASE,
 )
 _META = re.compile(r'#[ \t]+(HELP|TYPE)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*|"(?:[^"\\]|\\.)*")(?:[ \t]+(.*))?')
@@ -57,7 +58,9 @@ class Scrape:
         self._value: list[float] = []
         self.skips: Counter[str] = Counter()
 
-    def add(self, name: str, labels: dict[str, str], value: float, time: int | None, family: str, kind: str, unit: str) -> None:
+    def add(
+        self, name: str, labels: dict[str, str], value: float, time: int | None, family: str, kind: str, unit: str
+    ) -> None:
         """Add one sample of a family; `time` in ns since 1970, None for the time of the scrape."""
         bound = "le" if kind == "histogram" and name == family + "_bucket" else "quantile" if kind == "summary" else ""
         renamed = {from_prometheus(label): text for label, text in labels.items()}

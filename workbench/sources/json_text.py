@@ -32,7 +32,7 @@ def head_text(head: bytes) -> str:
 
 
 def first_object(head: bytes) -> dict[str, Any] | None:
-    """Return the first JSON object at the top of some content or of its outermost list, as far as `head` shows it whole."""
+    """Return the first JSON object at the top of some content or of its outermost list, if `head` shows it whole."""
     text = head_text(head)
     if text.startswith("["):
         text = text[1:].lstrip()
@@ -46,7 +46,7 @@ def first_object(head: bytes) -> dict[str, Any] | None:
 
 
 def is_lines(head: bytes) -> bool:
-    """Return whether content is one JSON value a line rather than one document: its first line is a value of its own."""
+    """Return whether content is one JSON value a line, not one document: its first line is a value of its own."""
     text = head_text(head)
     first, newline, rest = text.partition("\n")
     if not newline and len(head) >= HEAD_BYTES:

@@ -51,7 +51,7 @@ class OpenMetrics:
 
     def detect(self, head: bytes, path: str) -> bool:
         """Return whether the first lines show `# EOF`, `# UNIT`, or a type that only OpenMetrics has."""
-        return head[:1] == b"#" and _TIMED.search(head) is not None or head.rstrip().endswith(b"\n# EOF")
+        return (head[:1] == b"#" and _TIMED.search(head) is not None) or head.rstrip().endswith(b"\n# EOF")
 
     def read(self, stream: BinaryIO, path: str, options: ReadOptions) -> Iterator[Batch]:
         """Yield one batch with all samples.
@@ -96,13 +96,14 @@ def read_openmetrics(text: str, path: str, scrape: Scrape) -> None:
     if lines and not lines[-1]:
         lines.pop()
     reader = _Reader(scrape)
-    count = 0
+    at = 0
     try:
-        for count, line in enumerate(lines, 1):
+        for line in lines:
+            at += 1
             reader.line(line)
         reader.end()
     except LineError as error:
-        raise SourceError(f"{path} is no valid OpenMetrics: line {count}: {error}.") from error
+        raise SourceError(f"{path} is no valid OpenMetrics: line {at}: {error}.") from error
 
 
 class _Reader:
@@ -246,7 +247,9 @@ def _check_value(found: Line, kind: str, suffix: str) -> None:
         raise LineError("a counter must not be negative")
     if counted and not value.is_integer():
         raise LineError("a count must be a whole number")
-    allowed = (kind in ("histogram", "gaugehistogram") and suffix == "_bucket") or (kind == "counter" and suffix == "_total")
+    allowed = (kind in ("histogram", "gaugehistogram") and suffix == "_bucket") or (
+        kind == "counter" and suffix == "_total"
+    )
     if found.exemplar and not allowed:
         raise LineError("only buckets and counters may have exemplars")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from workbench.sources.exposition_lines import Line, LineError
 
@@ -15,8 +15,8 @@ __all__ = ["check_histogram"]
 def check_histogram(family: str, samples: Sequence[tuple[Line, Decimal | None]]) -> None:
     """Raise `LineError` where a histogram or gauge histogram breaks a rule of OpenMetrics 1.0.
 
-    Of the samples of one label set and time: bounds increase and end with +Inf, counts do not fall, the count equals the
-    last bucket, sum and count come together, no sum stands beside negative bounds.
+    Of the samples of one label set and time: bounds increase and end with +Inf, counts do not fall, the count equals
+    the last bucket, sum and count come together, no sum stands beside negative bounds.
     """
     for _, members in groupby(samples, key=lambda sample: (_labels(sample[0], family), sample[1])):
         _check_one(family, [line for line, _ in members])
@@ -34,7 +34,7 @@ def _check_one(family: str, lines: Sequence[Line]) -> None:
     total = parts.get("_sum", parts.get("_gsum"))
     if not bounds or bounds[-1][0] != math.inf:
         raise LineError(f"histogram {family[:80]!r} has no bucket +Inf at its end")
-    for (low, less), (high, more) in zip(bounds, bounds[1:], strict=False):
+    for (low, less), (high, more) in pairwise(bounds):
         if high <= low:
             raise LineError(f"buckets of histogram {family[:80]!r} are not in order")
         if more < less:

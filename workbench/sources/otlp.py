@@ -59,7 +59,10 @@ class Rows:
 
     def add(self, request: Any, signal: str, size: int = 0) -> None:
         """Take the rows of one decoded request of the given size in bytes."""
-        {"traces": self._spans, "logs": self._logs, "metrics": self._points}[signal].add(request)
+        target: SpanRows | LogRows | PointRows = self._points
+        if signal != "metrics":
+            target = self._spans if signal == "traces" else self._logs
+        target.add(request)
         self.pending_bytes += size
 
     @property
@@ -102,7 +105,9 @@ def decode_otlp(body: bytes, signal: str, options: ReadOptions | None = None) ->
     check_one_of(signal, REQUESTS, "OTLP signal")
     options = options or ReadOptions()
     if len(body) > options.max_body_bytes:
-        raise LimitExceeded(f"an OTLP body of {len(body)} bytes is larger than intake.max_body_bytes = {options.max_body_bytes}.")
+        raise LimitExceeded(
+            f"an OTLP body of {len(body)} bytes is larger than intake.max_body_bytes = {options.max_body_bytes}."
+        )
     rows = Rows(options)
     _decode_into(rows, body, signal)
     return rows.flush()
@@ -161,7 +166,9 @@ class OtlpProtobuf:
                 if rows.full:
                     yield rows.flush()
             if bad and not good:
-                raise SourceError(f"{path} holds no OTLP that can be decoded: it is truncated, corrupt or something else.")
+                raise SourceError(
+                    f"{path} holds no OTLP that can be decoded: it is truncated, corrupt or something else."
+                )
         except (SourceError, LimitExceeded) as error:
             failure = error
         batch = rows.flush()
@@ -171,9 +178,7 @@ class OtlpProtobuf:
             raise failure
 
 
-def _bodies(
-    head: bytes, stream: BinaryIO, path: str, options: ReadOptions, skips: Counter[str]
-) -> Iterator[bytes]:
+def _bodies(head: bytes, stream: BinaryIO, path: str, options: ReadOptions, skips: Counter[str]) -> Iterator[bytes]:
     """Yield the bodies of a file: all of it, or the messages of a delimited stream."""
     if not is_request(head) and is_delimited_stream(head, is_request):
         yield from messages(stream, path, options.max_body_bytes, skips)

@@ -70,14 +70,20 @@ class OtlpJson:
             if not signals:
                 rows.skips["JSON value that is no OTLP request"] += 1
             for key in sorted(signals):
-                good = True
                 request = request_class(_TOP[key])()
-                _fill(request, {key: value[key]}, rows.skips, 0)
+                try:
+                    _fill(request, {key: value[key]}, rows.skips, 0)
+                except (ValueError, TypeError):
+                    rows.skips["JSON value that is no OTLP request"] += 1
+                    continue
+                good = True
                 rows.add(request, _TOP[key])
             if rows.full:
                 yield rows.flush()
         if not good:
-            raise SourceError(f"{path} holds no OTLP/JSON: a document needs resourceSpans, resourceMetrics or resourceLogs.")
+            raise SourceError(
+                f"{path} holds no OTLP/JSON: a document needs resourceSpans, resourceMetrics or resourceLogs."
+            )
         yield rows.flush()
 
 
@@ -179,6 +185,8 @@ def _bytes(name: str, text: str) -> bytes:
         except ValueError:
             pass
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_" if "-" in text or "_" in text else None, validate=True)
+        return base64.b64decode(
+            text + "=" * (-len(text) % 4), altchars=b"-_" if "-" in text or "_" in text else None, validate=True
+        )
     except binascii.Error as error:
         raise ValueError("neither hex nor base64") from error

@@ -80,7 +80,9 @@ class PointRows:
             kind = "counter" if which == "sum" and data.is_monotonic and not delta else "gauge"
             self._numbers(metric, data.data_points, tags, kind)
             return
-        add = {"histogram": self._histogram, "exponential_histogram": self._exponential, "summary": self._summary}[which]
+        add = {"histogram": self._histogram, "exponential_histogram": self._exponential, "summary": self._summary}[
+            which
+        ]
         for point in data.data_points:
             labels = (*tags, *_labels(point.attributes, "quantile" if which == "summary" else "le"))
             add(metric, point, labels)
@@ -114,7 +116,9 @@ class PointRows:
                 table.row({**base, "metric": f"{metric.name}_count"}, kind, "1"),
                 table.row({**base, "metric": f"{metric.name}_sum"}, kind, unit),
             ]
-            label, name, part = ("quantile", metric.name, unit) if kind == "summary" else ("le", f"{metric.name}_bucket", "1")
+            label, name, part = (
+                ("quantile", metric.name, unit) if kind == "summary" else ("le", f"{metric.name}_bucket", "1")
+            )
             rows += [table.row({**base, "metric": name, label: text}, kind, part) for text in extra]
             if min(rows) >= 0:
                 self._keys[key] = rows

@@ -1,7 +1,7 @@
 """Keep what can be kept of an OTLP body that protobuf refuses.
 
-Two things are tried. Text that is not UTF-8 makes the parser refuse a whole body; so the body is parsed once more with a
-schema in which every string is bytes, and each bad text is decoded with replacement characters. A body cut short, or
+Two things are tried. Text that is not UTF-8 makes the parser refuse a whole body; so the body is parsed once more with
+a schema in which every string is bytes, and each bad text is decoded with replacement characters. A body cut short, or
 damaged in one place, is split into its resource entries, and each is parsed on its own.
 """
 
@@ -44,7 +44,9 @@ def parse_damaged(body: bytes, signal: str, skips: Counter[str]) -> Any:
         else:
             whole.MergeFrom(part)
     if not whole.ListFields():
-        raise SourceError(f"an OTLP {signal} body of {len(body)} bytes cannot be decoded: it is truncated, corrupt or no OTLP.")
+        raise SourceError(
+            f"an OTLP {signal} body of {len(body)} bytes cannot be decoded: it is truncated, corrupt or no OTLP."
+        )
     skips["damaged part of an OTLP body"] += max(lost, 1)
     return whole
 

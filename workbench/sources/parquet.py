@@ -29,7 +29,7 @@ def _open(stream: BinaryIO, path: str, options: ReadOptions) -> Any:
         size = file.metadata.row_group(i).total_byte_size
         if size > limit:
             raise LimitExceeded(
-                f"{path} has a row group of {size} bytes: intake.max_stream_bytes = {limit} is the most; write smaller ones."
+                f"{path} has a row group of {size} bytes: intake.max_stream_bytes = {limit} is the most; make it smaller."
             )
     return file
 
@@ -45,7 +45,6 @@ def parquet_batches(
     """Yield tables of at most `ROWS_PER_BATCH` rows, or raise `SourceError` where the file is damaged."""
     file = _open(stream, path, options)
     try:
-        for part in file.iter_batches(ROWS_PER_BATCH, columns=columns):
-            yield part
+        yield from file.iter_batches(ROWS_PER_BATCH, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is damaged Parquet: {str(error)[:200]}; get the file anew.") from error

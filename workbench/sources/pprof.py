@@ -1,7 +1,7 @@
 """pprof: profiles as Go, Java, Python and many others write them, alone or in a recorded stream.
 
-Every value of a sample becomes a row of its own sample type; zeros are left out. Text labels `service`, `env`, `thread`,
-`trace_id`, `span_id` fill the columns of those names. Inlined calls are frames of their own.
+Every value of a sample becomes a row of its own sample type; zeros are left out. Text labels `service`, `env`,
+`thread`, `trace_id`, `span_id` fill the columns of those names. Inlined calls are frames of their own.
 
 References
 ----------
@@ -92,7 +92,9 @@ def _profile(body: bytes, path: str, options: ReadOptions) -> Any:
     except DecodeError as error:
         raise SourceError(f"{path} holds a damaged pprof profile: {error}; get the file anew.") from error
     if not profile.sample_type or not profile.string_table or profile.string_table[0] != "":
-        raise SourceError(f"{path} is no pprof profile: it has no sample types, or its string table does not begin with ''.")
+        raise SourceError(
+            f"{path} is no pprof profile: it has no sample types, or its string table does not begin with ''."
+        )
     return profile
 
 

@@ -40,7 +40,7 @@ def read(
     Parameters
     ----------
     path : str or Path
-        A file, or a folder that is walked with its subfolders in order of name; hidden files and `IGNORED` are passed over.
+        A file, or a folder that is walked with its subfolders by name; hidden files and `IGNORED` are passed over.
     format : str, optional
         Name of a registered source; found from the content by default.
     mapping : mapping of str to str, optional
@@ -102,7 +102,10 @@ def _folder(
                 yielded = True
                 yield name, batch
         except WorkbenchError as error:
-            yield name, Batch(skips=Counter({f"file not read: {error}" if not yielded else f"rest of file: {error}": 1}))
+            yield (
+                name,
+                Batch(skips=Counter({f"file not read: {error}" if not yielded else f"rest of file: {error}": 1})),
+            )
     if not files:
         raise SourceError(f"folder {str(root)!r} holds no files: give a folder with telemetry in it.")
 

@@ -66,7 +66,9 @@ def _batch(part: Any, table: SeriesTable, rows: dict[Any, int], path: str) -> Ba
         value = pc.cast(part["value"], pa.float64())
         labels = pc.dictionary_encode(pc.cast(part["labels"], pa.string()))
     except pa.ArrowException as error:
-        raise SourceError(f"{path} has a column of a wrong type: {error}; time_ms is whole, value is a float.") from error
+        raise SourceError(
+            f"{path} has a column of a wrong type: {error}; time_ms is whole, value is a float."
+        ) from error
     codes = np.asarray(labels.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
     known = np.array([_row(text, table, rows, skips) for text in labels.dictionary.to_pylist()] + [-2], np.int64)
     series = known[codes]

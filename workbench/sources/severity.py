@@ -24,7 +24,7 @@ _NAMES = {
 
 
 def severity_from_text(text: str) -> int:
-    """Return the severity number 1-24 of a level's name (`"WARN"` is 13, `"INFO3"` is 11) or of digits, 0 when unknown."""
+    """Return the severity 1-24 of a level's name (`"WARN"` is 13, `"INFO3"` is 11) or of digits, 0 when unknown."""
     word = text.strip().strip("[]").lower()
     if word.isascii() and word.isdigit():
         return int(word) if len(word) < 3 and int(word) <= 24 else 0
@@ -35,7 +35,7 @@ def severity_from_text(text: str) -> int:
 
 
 def severity_numbers(numbers: Sequence[int], texts: Sequence[str], skips: Counter[str]) -> npt.NDArray[np.int8]:
-    """Return severities, int8 of shape (n,): the number given, else what the text says; numbers outside 0-24 become 0."""
+    """Return severities, int8 of shape (n,): the number given, else what the text says; outside 0-24 is 0."""
     given = np.asarray(numbers, np.int64)
     unknown = (given < 0) | (given > 24)
     if unknown.any():

@@ -20,6 +20,8 @@ HEAD_BYTES = 65_536
 ROWS_PER_BATCH = 50_000
 """A batch is given out when it holds about this many rows or samples."""
 
+_EPOCH = np.datetime64(0, "ns")
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -38,7 +40,7 @@ class ReadOptions:
 
     settings: Mapping[str, Any] = field(default_factory=settings_table.load)
     mapping: Mapping[str, str] | None = None
-    time: np.datetime64 = np.datetime64(0, "ns")
+    time: np.datetime64 = _EPOCH
 
     @property
     def max_body_bytes(self) -> int:

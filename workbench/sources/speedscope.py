@@ -1,8 +1,8 @@
 """speedscope's own JSON: sampled and evented profiles.
 
-Equal stacks of a profile are added up; a profile's name becomes the thread. Times are in nanoseconds whatever the unit of
-the file, sample type `time`; other units give the type `samples` or `bytes`. Evented profiles give each stack the time it
-was on top. The mapping may hold constants for service and env.
+Equal stacks of a profile are added up; a profile's name becomes the thread. Times are in nanoseconds whatever the unit
+of the file, sample type `time`; other units give the type `samples` or `bytes`. Evented profiles give each stack the
+time it was on top. The mapping may hold constants for service and env.
 
 References
 ----------

@@ -45,7 +45,7 @@ def instant_ns(value: Any) -> int | None:
 def _iso_ns(text: str) -> int | None:
     try:
         stamp = pd.Timestamp(text)
-        if stamp is pd.NaT:
+        if pd.isna(stamp):
             return None
         if stamp.tzinfo is not None:
             stamp = stamp.tz_convert("UTC").tz_localize(None)

@@ -22,7 +22,17 @@ import zstandard
 from workbench.errors import LimitExceeded, SourceError
 from workbench.sources.source import HEAD_BYTES, ReadOptions
 
-__all__ = ["MAX_EXPANSION", "MAX_WINDOW", "document", "lines", "look_ahead", "messages", "peek", "text_document", "unpack"]
+__all__ = [
+    "MAX_EXPANSION",
+    "MAX_WINDOW",
+    "document",
+    "lines",
+    "look_ahead",
+    "messages",
+    "peek",
+    "text_document",
+    "unpack",
+]
 
 MAX_EXPANSION = 250
 """Compressed content that unpacks to more than a body may expand at most this many times; text compresses 3-50 fold."""
@@ -50,13 +60,13 @@ class _Unpacked(io.RawIOBase):
             data = self._stream.read(len(buffer))
         except (OSError, pa.ArrowException) as error:
             raise SourceError(
-                f"{self._path} is damaged {self._codec} data: {error} after {self._given} unpacked bytes; get the file anew."
+                f"{self._path} is damaged {self._codec} data: {error} after {self._given} bytes; get the file anew."
             ) from error
         self._given += len(data)
         if self._given > self._limit:
             raise LimitExceeded(
                 f"{self._path} unpacks to more than {self._limit} bytes: intake.max_body_bytes,"
-                f" intake.max_stream_bytes and an expansion of {MAX_EXPANSION} bound it; split it, or raise the setting."
+                f" intake.max_stream_bytes and an expansion of {MAX_EXPANSION} bound it; split it, or raise them."
             )
         buffer[: len(data)] = data
         return len(data)
@@ -139,12 +149,12 @@ def document(stream: BinaryIO, path: str, cap: int) -> bytes:
         parts.append(block)
         left -= len(block)
     raise LimitExceeded(
-        f"{path} holds more than {cap} bytes: that is the most for one document; split it, or raise intake.max_body_bytes."
+        f"{path} holds more than {cap} bytes, the most for one document: split it, or raise intake.max_body_bytes."
     )
 
 
 def text_document(stream: BinaryIO, path: str, cap: int, skips: Counter[str]) -> str:
-    """Return the whole stream as text: UTF-8, or UTF-16 by its byte order mark; invalid bytes become U+FFFD, counted."""
+    """Return the whole stream as text: UTF-8, or UTF-16 by its mark; invalid bytes become U+FFFD, counted."""
     data = document(stream, path, cap)
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "utf-8")
     return _decode(data, encoding, skips)
@@ -163,7 +173,7 @@ def lines(stream: BinaryIO, cap: int, skips: Counter[str]) -> Iterator[str]:
 
     A line of more than `cap` bytes is left out and counted; invalid bytes become U+FFFD, counted by line.
     """
-    reader: Any = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _BLOCK)  # type: ignore[type-var]
+    reader: Any = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream, _BLOCK)
     start = reader.peek(3)[:3]
     encoding = next((name for bom, name in _BOMS if start.startswith(bom)), "utf-8")
     if encoding == "utf-16":
@@ -219,7 +229,9 @@ def messages(stream: BinaryIO, path: str, cap: int, skips: Counter[str]) -> Iter
             continue
         message = stream.read(size)
         if len(message) != size:
-            raise SourceError(f"{path} ends inside a message: {len(message)} of {size} bytes are there; it was cut short.")
+            raise SourceError(
+                f"{path} ends inside a message: {len(message)} of {size} bytes are there; it was cut short."
+            )
         yield message
 
 
@@ -234,7 +246,9 @@ def _varint(stream: BinaryIO, path: str) -> int | None:
         size |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return size
-    raise SourceError(f"{path} has a message length of more than 9 bytes; it is no stream of length-delimited messages.")
+    raise SourceError(
+        f"{path} has a message length of more than 9 bytes; it is no stream of length-delimited messages."
+    )
 
 
 def _pass_over(stream: BinaryIO, path: str, size: int) -> None:
@@ -242,5 +256,7 @@ def _pass_over(stream: BinaryIO, path: str, size: int) -> None:
     while left > 0:
         block = stream.read(min(left, 2**20))
         if not block:
-            raise SourceError(f"{path} ends inside a message: {size - left} of {size} bytes are there; it was cut short.")
+            raise SourceError(
+                f"{path} ends inside a message: {size - left} of {size} bytes are there; it was cut short."
+            )
         left -= len(block)

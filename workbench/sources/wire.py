@@ -53,11 +53,9 @@ def _is_resource(data: bytes) -> bool:
     if data[0] in (0x10, 0x1A):
         return True
     size, at = _nested(data, 0x0A)
-    if at < 0 or at + size > max(len(data), at + 2) and at >= len(data):
-        return False
-    key = data[at : at + size]
-    length, start = _nested(key, 0x0A)
-    name = key[start : start + length] if start > 0 else b""
+    pair = data[at : at + size] if at > 0 else b""
+    length, start = _nested(pair, 0x0A)
+    name = pair[start : start + length] if start > 0 else b""
     return bool(name) and all(32 <= byte < 127 for byte in name[:64])
 
 

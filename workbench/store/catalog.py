@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import StoreError
 from workbench.store.place import CATALOG, FORMAT
@@ -47,7 +48,7 @@ CREATE TABLE IF NOT EXISTS hot (
     payload BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS hot_by_signal ON hot (signal, id, seq, t_min, t_max, rows, bytes);
 CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('series_changed', 0);
+INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('series_changed', 0), ('sealing_until', 0);
 """
 
 
@@ -172,7 +173,7 @@ class Catalog:
         """Give pages that sealing freed back to the disk, as far as nobody is in the way."""
         with self._lock, self._explained():
             connection = self._get()
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            connection.executescript("PRAGMA incremental_vacuum")  # execute() would free one page only
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def bytes_on_disk(self) -> int:
@@ -186,7 +187,7 @@ def next_seq(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
-def _patient(connection: sqlite3.Connection, statement: str) -> int | str:
+def _patient(connection: sqlite3.Connection, statement: str) -> Any:
     """Run one statement that SQLite's own waiting does not cover (journal switch, recovery), waiting for others."""
     until = time.monotonic() + _PATIENCE
     while True:

@@ -7,6 +7,7 @@ written with the first chunk of the group in each row group; the others only nam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -90,9 +91,13 @@ def stats(time: _Ints, value: npt.NDArray[np.float64], bounds: _Ints) -> dict[st
         gain = np.diff(numbers, prepend=0.0)
         gain = np.where(gain < 0, numbers, gain)
         gain[head] = 0.0
-        for name, reduce, source in (
-            ("sum", np.add, numbers), ("min", np.minimum, numbers), ("max", np.maximum, numbers), ("increase", np.add, gain),
-        ):  # fmt: skip
+        reductions = (
+            ("sum", np.add, numbers),
+            ("min", np.minimum, numbers),
+            ("max", np.maximum, numbers),
+            ("increase", np.add, gain),
+        )
+        for name, reduce, source in reductions:
             out[name][some] = reduce.reduceat(source, head)
     out["first"][some], out["last"][some] = numbers[head], numbers[tail]
     out["t_first"][some], out["t_last"][some] = times[head], times[tail]
@@ -104,7 +109,7 @@ def _groups(time: _Ints, bounds: _Ints) -> _Ints:
     seen: dict[bytes, int] = {}
     raw, edges = time.tobytes(), (bounds * 8).tolist()
     return np.fromiter(
-        (seen.setdefault(raw[a:b], len(seen)) for a, b in zip(edges[:-1], edges[1:], strict=True)),
+        (seen.setdefault(raw[a:b], len(seen)) for a, b in pairwise(edges)),
         np.int64,
         len(edges) - 1,
     )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -28,6 +29,7 @@ __all__ = [
     "Gone",
     "add_segment",
     "check_file",
+    "day_of",
     "open_file",
     "remove",
     "row_crc",
@@ -63,6 +65,11 @@ def _fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def day_of(ns: int) -> str:
+    """Return the day (UTC) of an instant, as `2026-01-31`: the folder a segment lies in."""
+    return str(np.datetime64(ns, "ns").astype("datetime64[D]"))
 
 
 def write_file(root: Path, folder: str, role: str, table: pa.Table, **options: Any) -> File:

@@ -147,8 +147,7 @@ def _common(columns: list[pa.ChunkedArray]) -> pa.DataType:
         return pa.int64()
     if all(pa.types.is_integer(k) or pa.types.is_floating(k) for k in kinds):
         whole = [c for c in columns if pa.types.is_integer(c.type)]
-        reach = max((abs(v) for c in whole for v in pc.min_max(c).as_py().values() if v is not None), default=0)
-        return pa.float64() if reach <= _EXACT else pa.large_string()
+        return pa.float64() if max(map(_reach, whole)) <= _EXACT else pa.large_string()
     return pa.large_string()
 
 
@@ -179,15 +178,18 @@ def unify(tables: Sequence[pa.Table]) -> pa.Table:
 
 def _series(column: pa.ChunkedArray) -> pd.Series:
     kind = column.type
-    if pa.types.is_integer(kind) and column.null_count:
-        reach = max(abs(v) for v in pc.min_max(column).as_py().values())
-        if reach > _EXACT:
-            return column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
     if pa.types.is_null(kind):
         return pd.Series([None] * len(column), dtype="str")
+    wide = pa.types.is_integer(kind) and column.null_count and _reach(column) > _EXACT
+    series: pd.Series = column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get if wide else None)
     if pa.types.is_boolean(kind) and column.null_count:
-        return column.to_pandas().where(lambda s: s.notna(), np.nan)
-    return column.to_pandas()
+        return series.where(series.notna(), np.nan)
+    return series
+
+
+def _reach(column: pa.ChunkedArray) -> int:
+    """Return the largest absolute value of a column of whole numbers."""
+    return max((abs(v) for v in pc.min_max(column).as_py().values() if v is not None), default=0)
 
 
 def to_frame(tables: Sequence[pa.Table], signal: str, columns: Sequence[str] | None) -> pd.DataFrame:

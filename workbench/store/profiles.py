@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from workbench.errors import StoreError
 from workbench.signals import Profiles, build_profiles
-from workbench.store.files import File, open_file, write_file
+from workbench.store.files import File, day_of, open_file, write_file
 from workbench.store.frames import mask, to_arrow, unify
 
 __all__ = ["from_tables", "join", "read_segment", "to_tables", "write_segment"]
@@ -43,14 +43,17 @@ def to_tables(profiles: Profiles) -> dict[str, pa.Table]:
 def write_segment(root: Path, tables: dict[str, pa.Table], meta: dict[str, str]) -> tuple[dict[str, Any], list[File]]:
     """Write the three tables as durable files; return the catalog row (without write numbers) and the files."""
     time = tables["samples"]["time"].to_numpy().view(np.int64)
-    row = {"signal": "profiles", "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(time)}
-    day = str(np.datetime64(row["t_min"], "ns").astype("datetime64[D]"))
+    row: dict[str, Any] = {"signal": "profiles", "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(time)}
     footer = {**meta, **{k: str(v) for k, v in row.items()}}
     files = []
     for role, table in tables.items():
         about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         table = table.replace_schema_metadata({**about, **footer})
-        files.append(write_file(root, f"profiles/{day}", role, table, row_group_size=_ROW_GROUP, compression="zstd"))
+        files.append(
+            write_file(
+                root, f"profiles/{day_of(int(time[0]))}", role, table, row_group_size=_ROW_GROUP, compression="zstd"
+            )
+        )
     return row, files
 
 
@@ -99,7 +102,7 @@ def join(parts: Sequence[Profiles]) -> Profiles:
     if not parts:
         return build_profiles({"time": [], "stack": [], "value": []}, [])
     frames = pd.concat([p.frames for p in parts], ignore_index=True)
-    frame_id = frames.groupby(["function", "file", "line"], sort=False).ngroup().to_numpy(np.int32)
+    frame_id = frames.groupby(["function", "file", "line"], sort=False).ngroup().to_numpy().astype(np.int64)
     frames = frames.iloc[np.unique(frame_id, return_index=True)[1]].reset_index(drop=True)
     frame_base = np.cumsum([0, *(len(p.frames) for p in parts)])
     node_base = np.cumsum([0, *(len(p.stacks) for p in parts)])
@@ -124,7 +127,7 @@ def _shift(rows: pd.Series, base: int) -> npt.NDArray[np.int64]:
     return np.where(numbers < 0, -1, numbers + base)
 
 
-def _intern(parent: npt.NDArray[np.int64], frame: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
+def _intern(parent: npt.NDArray[np.int64], frame: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
     """Return the new row of every tree node and the table of distinct nodes, parents before children."""
     n = len(parent)
     new = np.full(n + 1, -1, np.int64)  # the last is the root's parent

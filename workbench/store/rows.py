@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import StoreError
-from workbench.store.files import File, open_file, write_file
+from workbench.store.files import File, day_of, open_file, write_file
 from workbench.store.frames import REQUIRED, mask, to_arrow, to_frame, unify
 
 __all__ = ["by_day", "hot_rows", "read_segment", "select", "to_arrow", "to_frame", "unify", "write_segment"]
@@ -29,19 +30,16 @@ def by_day(table: pa.Table) -> list[pa.Table]:
     if len(cuts) >= _MOST_DAYS:
         return [table]
     edges = [0, *cuts.tolist(), len(table)]
-    return [table.slice(a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [table.slice(a, b - a) for a, b in pairwise(edges)]
 
 
 def write_segment(root: Path, signal: str, table: pa.Table, meta: dict[str, str]) -> tuple[dict[str, Any], list[File]]:
     """Write rows sorted by time as a durable segment; return its catalog row (without write numbers) and its files."""
     time = table["time"].to_numpy().view(np.int64)
-    row = {"signal": signal, "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(table)}
-    day = str(np.datetime64(row["t_min"], "ns").astype("datetime64[D]"))
-    file = write_file(
-        root, f"{signal}/{day}", "rows", table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}}),
-        row_group_size=_ROW_GROUP, compression="zstd",
-    )  # fmt: skip
-    return row, [file]
+    row: dict[str, Any] = {"signal": signal, "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(table)}
+    table = table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}})
+    folder = f"{signal}/{day_of(int(time[0]))}"
+    return row, [write_file(root, folder, "rows", table, row_group_size=_ROW_GROUP, compression="zstd")]
 
 
 def read_segment(

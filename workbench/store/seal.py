@@ -24,9 +24,35 @@ from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import Hot, load_hot
 from workbench.store.write import META
 
-__all__ = ["seal"]
+__all__ = ["seal", "seal_when_large"]
 
 _RUN_BYTES = 256 * 2**20
+_HOT_BYTES = 64 * 2**20
+_HOT_ROWS = 2000
+_LEASE_NS = 120 * 10**9
+
+
+def seal_when_large(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> None:
+    """Seal when hot rows have grown so many that reading them is slow, unless another process is at it.
+
+    The lease only saves work: it ends by itself, and two that seal at once do no harm.
+    """
+    with catalog.read() as connection:
+        count, size = connection.execute(
+            "SELECT count(*), total(bytes) FROM hot INDEXED BY hot_by_signal WHERE signal > ''"
+        ).fetchone()
+    if count < _HOT_ROWS and size < _HOT_BYTES:
+        return
+    now = time.time_ns()
+    lease = "UPDATE meta SET value = ? WHERE name = 'sealing_until' AND value < ?"
+    with catalog.write() as connection:
+        mine = connection.execute(lease, (now + _LEASE_NS, now)).rowcount
+    if mine:
+        try:
+            seal(root, catalog, refreshed)
+        finally:
+            with catalog.write() as connection:
+                connection.execute("UPDATE meta SET value = 0 WHERE name = 'sealing_until'")
 
 
 def seal(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> dict[str, int]:
@@ -46,7 +72,8 @@ def _runs(catalog: Catalog, signal: str) -> list[list[int]]:
             "SELECT id, seq, t_min, t_max, bytes FROM hot WHERE signal = ? ORDER BY id", (signal,)
         ).fetchall()
         between = connection.execute(
-            "SELECT seq_max, t_min, t_max FROM segments WHERE signal = ? AND retired IS NULL AND seq_max > ? ORDER BY seq_max",
+            "SELECT seq_max, t_min, t_max FROM segments"
+            " WHERE signal = ? AND retired IS NULL AND seq_max > ? ORDER BY seq_max",
             (signal, hot[0][1] if hot else 0),
         ).fetchall()
     runs: list[list[int]] = []

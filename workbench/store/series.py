@@ -222,7 +222,7 @@ class SeriesIndex:
             return np.flatnonzero(keep) + 1
 
     def frame(self, ids: _Ints) -> pd.DataFrame:
-        """Return the label table of some series: sorted names that any of them has (`metric` always), "" where absent."""
+        """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
         with self._lock:
             return self._frame(ids)
 

@@ -111,7 +111,9 @@ class Store:
         StoreError
             If the store is read-only, the disk is full, or the catalog is damaged.
         """
-        return write_batch(self.path, self._catalog, self._writer, self._refreshed, check_batch(batch), key)
+        counts = write_batch(self.path, self._catalog, self._writer, self._refreshed, check_batch(batch), key)
+        seal.seal_when_large(self.path, self._catalog, self._refreshed)
+        return counts
 
     def has(self, key: str) -> bool:
         """Return whether a batch was written under this key."""
@@ -156,12 +158,9 @@ class Store:
             wanted[ids] = True
             parts = [(s.rank, self._chunks.get(s.files[0])) for s in snapshot.segments if _touches(s.series, ids)]
             hot = [metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in snapshot.hot]
-            flat = metrics.gather(parts, hot, wanted, low, high)
-            found, counts = np.unique(flat.series, return_counts=True)
+            found, offsets, time, value = metrics.gather(parts, hot, wanted, low, high)
             kind, unit = self._index.describe(found)
-            offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-            time = flat.time.view("datetime64[ns]")
-            return Samples(self._index.frame(found), offsets, time, flat.value, kind, unit)
+            return Samples(self._index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
 
         return self._read("metrics", low, high, work)
 

@@ -143,7 +143,7 @@ def _unpaired(
     # What the address of an answered call leads to, the same address of an unanswered one leads to as well.
     known = _address_book(spans, client[client >= 0], services[server[client >= 0]])
     host = _address(rows)
-    booked = pd.Series(host).map(known).fillna("").to_numpy(object)
+    booked = pd.Series(host).map(known).astype("object").fillna("").to_numpy(object)
     named = pd.Series(host).str.split(":", n=1).str[0].str.split(".", n=1).str[0].to_numpy(object)
     instrumented = np.where(booked != "", booked, np.where(np.isin(named, np.unique(services)), named, ""))
     instrumented = np.where(_first(rows, ("peer.service",)) != "", "", instrumented)

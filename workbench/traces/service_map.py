@@ -124,9 +124,7 @@ def _summary(rows: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
     p50, p95 = grouped_quantiles(group, rows[value].to_numpy(), n, (0.5, 0.95))
     errors = np.bincount(group, weights=rows["error"].to_numpy(np.float64), minlength=n)
     counts = np.bincount(group, minlength=n)
-    return table.assign(
-        calls=counts.astype(np.int64), errors=errors.astype(np.int64), p50_ns=p50, p95_ns=p95
-    )
+    return table.assign(calls=counts.astype(np.int64), errors=errors.astype(np.int64), p50_ns=p50, p95_ns=p95)
 
 
 def _length(spans: pd.DataFrame) -> float:

@@ -13,7 +13,7 @@ from workbench.panels.markup import Safe, el, join
 from workbench.panels.static.frame import details, fragment, legend, note, svg, swatch, table
 from workbench.panels.units import quantity, share
 
-__all__ = ["delta_class", "drawable", "html", "package_class", "text", "tip"]
+__all__ = ["delta_class", "drawable", "html", "package_class", "subtitle", "text", "tip", "title"]
 
 _WIDTH, _ROW = 960.0, 19.0
 _FRAMES, _DEPTH, _LEAST = 900, 48, 0.001
@@ -21,24 +21,30 @@ _FRAMES, _DEPTH, _LEAST = 900, 48, 0.001
 
 def text(data: FlameData) -> str:
     """Return the widest frames as an indented tree."""
-    head = _title(data)
+    head = title(data)
     if not len(data.x0):
         return f"{head}\n  {clean(data.note)}"
-    lines = [head, f"  {_subtitle(data)}"]
+    lines = [head, f"  {subtitle(data)}"]
     wide = data.x1 - data.x0
     chosen = np.sort(np.argsort(-wide, kind="stable")[:40])
     for i in chosen[wide[chosen] >= 0.01].tolist():
-        lines.append(f"  {_figures(data, i):24} {'  ' * min(int(data.depth[i]), 20)}{clip(clean(data.function[i]), 80)}")
+        lines.append(
+            f"  {_figures(data, i):24} {'  ' * min(int(data.depth[i]), 20)}{clip(clean(data.function[i]), 80)}"
+        )
     lines += [f"  gone: {clip(clean(name), 80)}, {share(part)} before" for name, part in data.gone]
     return "\n".join([*lines, *([f"  {clean(data.note)}"] if data.note else [])])
 
 
-def _title(data: FlameData) -> str:
+def title(data: FlameData) -> str:
+    """Return the title with the service in it."""
     return clean(data.title) + (f" of {clip(clean(data.service), 60)}" if data.service else "")
 
 
-def _subtitle(data: FlameData) -> str:
-    what = f"{clean(data.sample_type)}, {quantity(data.total, data.unit)} in {data.samples[1] or data.samples[0]} samples"
+def subtitle(data: FlameData) -> str:
+    """Return what was sampled, how much, and what it is compared with."""
+    what = (
+        f"{clean(data.sample_type)}, {quantity(data.total, data.unit)} in {data.samples[1] or data.samples[0]} samples"
+    )
     if data.before is None:
         return what
     return f"{what}, compared with {data.samples[0]} samples of the baseline"
@@ -51,7 +57,9 @@ def _figures(data: FlameData, i: int) -> str:
     return f"{share(float(data.before[i]))} \u2192 {share(float(data.after[i]))} ({points:+.1f})"
 
 
-def drawable(data: FlameData, frames: int = _FRAMES, depth: int = _DEPTH, least: float = _LEAST) -> npt.NDArray[np.int64]:
+def drawable(
+    data: FlameData, frames: int = _FRAMES, depth: int = _DEPTH, least: float = _LEAST
+) -> npt.NDArray[np.int64]:
     """Return the rows wide enough to draw, in preorder; of too many, the widest."""
     wide = data.x1 - data.x0
     rows = np.flatnonzero((wide >= least) & (data.depth < depth))
@@ -86,7 +94,7 @@ def package_class(file: str, function: str) -> str:
 def html(data: FlameData) -> str:
     """Return the graph as a fragment: one picture, root at the top, and the largest changes as a table."""
     if not len(data.x0):
-        return fragment("flame", _title(data), "", note(data.note))
+        return fragment("flame", title(data), "", note(data.note))
     rows = drawable(data)
     keys = None
     if data.before is not None:
@@ -95,7 +103,7 @@ def html(data: FlameData) -> str:
             swatch("same", "within half a point"), el("span", "width: mean of both shares"),
         )  # fmt: skip
     return fragment(
-        "flame", _title(data), _subtitle(data), _picture(data, rows), keys, *_remarks(data, len(rows)),
+        "flame", title(data), subtitle(data), _picture(data, rows), keys, *_remarks(data, len(rows)),
         details("Heaviest functions as a table", _functions(data)),
     )  # fmt: skip
 
@@ -121,8 +129,8 @@ def _remarks(data: FlameData, drawn: int) -> list[Safe]:
 def _picture(data: FlameData, rows: npt.NDArray[np.int64]) -> Safe:
     levels = int(data.depth[rows].max(initial=0)) + 1
     frames = join(_frame(data, i) for i in rows.tolist())
-    title = f"{_title(data)}: {len(rows)} frames, {_subtitle(data)}"
-    return svg(title, _WIDTH, levels * _ROW + 2, frames, data_zoom=f"{_WIDTH:.0f}")
+    named = f"{title(data)}: {len(rows)} frames, {subtitle(data)}"
+    return svg(named, _WIDTH, levels * _ROW + 2, frames, data_zoom=f"{_WIDTH:.0f}")
 
 
 def _frame(data: FlameData, i: int) -> Safe:
@@ -136,7 +144,11 @@ def _frame(data: FlameData, i: int) -> Safe:
     name = fit(data.function[i], wide - 9, 11) if wide > 26 else ""
     bright = "wb-on" if colour in ("u3", "d3") else None
     label = el("text", name, x=x + 5, y=y + 12.6, class_=bright) if name else None
-    edges = {"data_x0": f"{data.x0[i]:.5f}", "data_x1": f"{data.x1[i]:.5f}", "data_name": clip(clean(data.function[i]), 160)}
+    edges = {
+        "data_x0": f"{data.x0[i]:.5f}",
+        "data_x1": f"{data.x1[i]:.5f}",
+        "data_name": clip(clean(data.function[i]), 160),
+    }
     return el("g", el("title", tip(data, i)), box, label, class_="wb-frame", **edges)
 
 

@@ -94,5 +94,7 @@ def _finding(finding: Finding) -> Safe:
         meta.append(f"{number(finding.rows)} rows")
     meta.append(f"strength {finding.strength:.0f}")
     query = el("div", el("code", clip(clean(finding.query), 600), class_="wb-code wb-q")) if finding.query else None
-    said = el("div", el("div", clip(clean(finding.statement), 800)), query, el("div", " \u00b7 ".join(meta), class_="wb-meta"))
+    said = el(
+        "div", el("div", clip(clean(finding.statement), 800)), query, el("div", " \u00b7 ".join(meta), class_="wb-meta")
+    )
     return el("li", bar, said)

@@ -104,7 +104,13 @@ def _delta(chart: Chart) -> Safe | None:
     arrow = ratio(chart.during, chart.before)
     after = el("b", quantity(chart.during, chart.unit))
     named = f"{clip(clean(chart.moved), 24)} " if chart.moved else ""
-    return el("span", f"{named}{quantity(chart.before, chart.unit)} \u2192 ", after, f" {arrow}" if arrow else "", class_="wb-delta")
+    return el(
+        "span",
+        f"{named}{quantity(chart.before, chart.unit)} \u2192 ",
+        after,
+        f" {arrow}" if arrow else "",
+        class_="wb-delta",
+    )
 
 
 def reduce(
@@ -224,7 +230,10 @@ def _readable(chart: Chart, axes: _Axes) -> dict[str, object]:
     if len(chart.time) > _POINTS or len(chart.lines) > 4:
         return {}
     x = axes.x(chart.time)
-    shown = ["|".join(quantity(float(v), chart.unit) for v in column) for column in zip(*(n.values for n in chart.lines), strict=True)]
+    shown = [
+        "|".join(quantity(float(v), chart.unit) for v in column)
+        for column in zip(*(n.values for n in chart.lines), strict=True)
+    ]
     return {
         "data_left": ",".join(f"{v:.1f}" for v in x), "data_times": ",".join(clock(t) for t in chart.time),
         "data_values": ",".join(v.replace(",", " ") for v in shown),

@@ -10,7 +10,18 @@ from workbench.panels.markup import Safe, el, join
 from workbench.panels.static.frame import details, fragment, legend, note, svg, swatch, table
 from workbench.panels.units import duration, number, ratio, share, span
 
-__all__ = ["edge_figures", "edge_state", "html", "node_figures", "radius", "text"]
+__all__ = [
+    "edge_figures",
+    "edge_state",
+    "extent",
+    "html",
+    "node_figures",
+    "place",
+    "radius",
+    "route",
+    "text",
+    "under",
+]
 
 _GAP_X, _GAP_Y, _LEFT, _TOP = 196.0, 114.0, 84.0, 50.0
 
@@ -35,12 +46,16 @@ def _pair(edge: MapEdge) -> str:
 
 def node_figures(node: MapNode) -> str:
     """Return one line about a node: rate, errors, p95, each with its change."""
-    return _figures(node.rate, node.error_share, node.p95_ns, node.rate_before, node.error_share_before, node.p95_before_ns)
+    return _figures(
+        node.rate, node.error_share, node.p95_ns, node.rate_before, node.error_share_before, node.p95_before_ns
+    )
 
 
 def edge_figures(edge: MapEdge) -> str:
     """Return one line about an edge: rate, errors, p95, each with its change."""
-    return _figures(edge.rate, edge.error_share, edge.p95_ns, edge.rate_before, edge.error_share_before, edge.p95_before_ns)
+    return _figures(
+        edge.rate, edge.error_share, edge.p95_ns, edge.rate_before, edge.error_share_before, edge.p95_before_ns
+    )
 
 
 def _figures(rate: float, errors: float, p95: float, rate0: float, errors0: float, p950: float) -> str:
@@ -79,7 +94,11 @@ def html(data: ServiceMapData) -> str:
         sub += " \u00b7 arrows compare with the baseline"
     if not data.nodes:
         return fragment("service_map", data.title, sub, note(data.note))
-    entries = [swatch("ok", "healthy share"), swatch("bad", "failed share, errors rose"), swatch("warn", "slower, or traffic changed")]
+    entries = [
+        swatch("ok", "healthy share"),
+        swatch("bad", "failed share, errors rose"),
+        swatch("warn", "slower, or traffic changed"),
+    ]
     if any(n.rank for n in data.nodes):
         entries.append(swatch("ring", "suspect"))
     rows = [(clean(e.caller), clean(e.callee), clean(e.connection) or "call", edge_figures(e)) for e in data.edges]
@@ -90,18 +109,23 @@ def html(data: ServiceMapData) -> str:
     )  # fmt: skip
 
 
-def _xy(point: tuple[float, float]) -> tuple[float, float]:
+def place(point: tuple[float, float]) -> tuple[float, float]:
+    """Return a point of the layout in pixels."""
     return _LEFT + point[0] * _GAP_X, _TOP + point[1] * _GAP_Y
+
+
+def extent(data: ServiceMapData) -> tuple[float, float, float]:
+    """Return width and height of the picture in pixels, and how far bends above the topmost node lift everything."""
+    points = [p for e in data.edges for p in e.path] + [(n.x, n.y) for n in data.nodes] or [(0.0, 0.0)]
+    lift = -min(min(y for _, y in points), 0.0) * _GAP_Y
+    width = max(2 * _LEFT + max(x for x, _ in points) * _GAP_X, 420.0)
+    return width, _TOP + max(y for _, y in points) * _GAP_Y + 86.0 + lift, lift
 
 
 def _picture(data: ServiceMapData) -> Safe:
     busiest = max((n.rate for n in data.nodes if math.isfinite(n.rate)), default=0.0)
     sizes = {n.service: radius(n, busiest) for n in data.nodes}
-    columns = max(n.x for n in data.nodes)
-    width = max(2 * _LEFT + columns * _GAP_X, 420.0)
-    points = [p for e in data.edges for p in e.path] + [(n.x, n.y) for n in data.nodes]
-    lift = -min(min(y for _, y in points), 0.0) * _GAP_Y
-    height = _TOP + max(y for _, y in points) * _GAP_Y + 86.0
+    width, height, lift = extent(data)
     taken = [box for n in data.nodes for box in _node_boxes(n, sizes[n.service])]
     order = sorted(data.edges, key=lambda e: (-len(edge_state(e)), -e.rate, e.caller, e.callee))
     labels = join(_edge_label(e, sizes, taken) for e in order)
@@ -109,20 +133,25 @@ def _picture(data: ServiceMapData) -> Safe:
     nodes = join(_node(n, sizes[n.service]) for n in data.nodes)
     body = el("g", edges, nodes, labels, transform=f"translate(0 {lift:.1f})")
     title = f"{clean(data.title)}: {len(data.nodes)} services, {len(data.edges)} connections"
-    return svg(title, width, height + lift, body, wide=width > 980)
+    return svg(title, width, height, body, wide=width > 980)
 
 
 def _node_boxes(node: MapNode, size: float) -> tuple[Box, Box]:
     """Return what a node covers: its circle, and the lines of text under it."""
-    x, y = _xy((node.x, node.y))
-    lines = [fit(node.service, 150, 11.5), *_under(node)]
+    x, y = place((node.x, node.y))
+    lines = [fit(node.service, 150, 11.5), *under(node)]
     half, rim = max(text_width(line, 11) for line in lines) / 2, size + 9
-    return (x - rim, y - rim, x + rim, y + rim), (x - half, y + size + 4, x + half, y + size + 26 + 12 * (len(lines) - 1))
+    return (x - rim, y - rim, x + rim, y + rim), (
+        x - half,
+        y + size + 4,
+        x + half,
+        y + size + 26 + 12 * (len(lines) - 1),
+    )
 
 
-def _points(edge: MapEdge, sizes: dict[str, float]) -> list[tuple[float, float]]:
+def route(edge: MapEdge, sizes: dict[str, float]) -> list[tuple[float, float]]:
     """Return the path of an edge in pixels, from rim to rim."""
-    points = [_xy(p) for p in edge.path]
+    points = [place(p) for p in edge.path]
     if len(points) == 1:
         return points
     toward = 1.0 if points[-1][0] >= points[0][0] else -1.0
@@ -133,7 +162,7 @@ def _points(edge: MapEdge, sizes: dict[str, float]) -> list[tuple[float, float]]
 
 def _edge(edge: MapEdge, sizes: dict[str, float], busiest: float) -> Safe:
     state = edge_state(edge)
-    points = _points(edge, sizes)
+    points = route(edge, sizes)
     wide = 1.2 + 2.6 * math.sqrt(max(edge.rate, 0.0) / busiest) if busiest > 0 else 1.5
     tail = f"-{state}" if state else ""
     dashed = "4 4" if edge.rate == 0 else None
@@ -164,7 +193,7 @@ def _at(points: list[tuple[float, float]], part: float) -> tuple[float, float]:
 
 def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Safe | None:
     """Return the figures of an edge beside its middle, or nothing where every place is taken; the tip has them all."""
-    points = _points(edge, sizes)
+    points = route(edge, sizes)
     if len(points) == 1:
         return None
     first = f"{number(edge.rate)}/s"
@@ -172,7 +201,11 @@ def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Saf
         first = "no calls"
     if edge.error_share >= 0.001:
         first += f" \u00b7 {share(edge.error_share)} err"
-    second = f"{duration(edge.p95_ns)} {ratio(edge.p95_ns, edge.p95_before_ns)}".rstrip() if math.isfinite(edge.p95_ns) else ""
+    second = (
+        f"{duration(edge.p95_ns)} {ratio(edge.p95_ns, edge.p95_before_ns)}".rstrip()
+        if math.isfinite(edge.p95_ns)
+        else ""
+    )
     half = max(text_width(first, 10), text_width(second, 10)) / 2 + 2
     for part in (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74):
         x, y = _at(points, part)
@@ -190,7 +223,7 @@ def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Saf
 
 
 def _node(node: MapNode, size: float) -> Safe:
-    x, y = _xy((node.x, node.y))
+    x, y = place((node.x, node.y))
     kind = "" if node.kind == "service" else f", {clean(node.kind)}"
     tip = el("title", f"{clean(node.service)}{kind}: {node_figures(node)}")
     outline = "wb-node"
@@ -207,16 +240,18 @@ def _node(node: MapNode, size: float) -> Safe:
     middle = duration(node.p95_ns) if math.isfinite(node.p95_ns) and node.p95_ns > 0 else ""
     if text_width(middle, 9.5) <= 2 * size - 2:
         parts.append(el("text", middle, x=x, y=y + 3.5, text_anchor="middle", class_="wb-small"))
-    parts.append(el("text", fit(node.service, 150, 11.5), x=x, y=low + 15, text_anchor="middle", class_="wb-strong wb-halo"))
+    parts.append(
+        el("text", fit(node.service, 150, 11.5), x=x, y=low + 15, text_anchor="middle", class_="wb-strong wb-halo")
+    )
     tone = "wb-redtext" if edge_state(node) == "bad" else "wb-dim"
     parts += [
         el("text", line, x=x, y=low + 28 + 12 * i, text_anchor="middle", class_=f"wb-small wb-halo {tone}")
-        for i, line in enumerate(_under(node))
+        for i, line in enumerate(under(node))
     ]
     return el("g", *parts, data_service=clean(node.service))
 
 
-def _under(node: MapNode) -> list[str]:
+def under(node: MapNode) -> list[str]:
     """Return the lines under a node's name: rate and errors, change of latency."""
     if node.rate == 0:
         return [] if not node.rate_before > 0 else ["no calls"]

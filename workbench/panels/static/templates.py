@@ -15,7 +15,14 @@ from workbench.panels.units import clock, number, ratio, span
 
 __all__ = ["html", "severity_name", "text"]
 
-_LEVELS = ((21, "fatal", "bad"), (17, "error", "bad"), (13, "warn", "warn"), (9, "info", "info"), (5, "debug", ""), (1, "trace", ""))
+_LEVELS = (
+    (21, "fatal", "bad"),
+    (17, "error", "bad"),
+    (13, "warn", "warn"),
+    (9, "info", "info"),
+    (5, "debug", ""),
+    (1, "trace", ""),
+)
 _WILD = re.compile(r"(<\*>)")
 _WIDTH, _HEIGHT = 116.0, 26.0
 
@@ -56,7 +63,9 @@ def html(data: TemplatesData) -> str:
 
 def _row(row: TemplateRow, data: TemplatesData) -> Safe:
     name, kind = severity_name(row.severity)
-    parts = (el("span", p, class_="wb-wild") if p == "<*>" else p for p in _WILD.split(clip(clean(row.template), 400)) if p)
+    parts = (
+        el("span", p, class_="wb-wild") if p == "<*>" else p for p in _WILD.split(clip(clean(row.template), 400)) if p
+    )
     cells = (
         el("td", chip(name, kind)),
         el("td", el("code", *parts, class_="wb-code"), *_example(row)),

@@ -27,7 +27,9 @@ def text(data: TimelineData) -> str:
         lines.append(f"fault {clock(data.fault[0])} \u2013 {clock(data.fault[1])}")
     rows = sorted(_rows(data), key=lambda row: row[0])
     width = max((len(row[2]) for row in rows), default=0)
-    lines += [f"  {clock(at)}  {kind:8}  {clip(service, 24):{min(width, 24)}}  {what}" for at, kind, service, what in rows]
+    lines += [
+        f"  {clock(at)}  {kind:8}  {clip(service, 24):{min(width, 24)}}  {what}" for at, kind, service, what in rows
+    ]
     if not rows:
         lines.append("  Nothing happened that was recorded in this window.")
     return "\n".join(lines + _left_out(data))
@@ -119,9 +121,21 @@ def _windows(data: TimelineData, x: _Scale, bottom: float) -> Safe:
     parts: list[Safe] = []
     if data.baseline is not None:
         a, b = x(data.baseline[0]), x(data.baseline[1])
-        parts.append(el("rect", el("title", "taken as normal"), x=a, y=19.0, width=max(b - a, 1.0), height=3, class_="wb-basebar"))
+        parts.append(
+            el(
+                "rect",
+                el("title", "taken as normal"),
+                x=a,
+                y=19.0,
+                width=max(b - a, 1.0),
+                height=3,
+                class_="wb-basebar",
+            )
+        )
         if b - a > 90:
-            parts.append(el("text", "taken as normal", x=(a + b) / 2, y=13.0, text_anchor="middle", class_="wb-dim wb-small"))
+            parts.append(
+                el("text", "taken as normal", x=(a + b) / 2, y=13.0, text_anchor="middle", class_="wb-dim wb-small")
+            )
     if data.fault is not None:
         a, b = x(data.fault[0]), x(data.fault[1])
         caption = f"fault {clock(data.fault[0])}\u2013{clock(data.fault[1])}"
@@ -145,7 +159,9 @@ def _lane(lane: Lane, x: _Scale, top: float, index: int) -> tuple[tuple[Safe, Sa
     room = _LEFT - 22 - (24 if lane.rank else 0)
     middle = top + height / 2
     label = el(
-        "g", el("title", name), el("text", fit(name, room, 11.5), x=8.0, y=middle + 4, class_="wb-strong" if lane.rank else None)
+        "g",
+        el("title", name),
+        el("text", fit(name, room, 11.5), x=8.0, y=middle + 4, class_="wb-strong" if lane.rank else None),
     )
     badge = None
     if lane.rank:

@@ -53,7 +53,7 @@ def _grouped(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> _Gr
     order = np.argsort(codes, kind="stable").astype(np.int64)
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1)).astype(np.int64)
     named = not without and NAME in grouping
-    drop = vector.drop_name[first] if named else np.zeros(len(first), bool)
+    drop = np.logical_or.reduceat(vector.drop_name[order], starts) if named else np.zeros(len(first), bool)
     return _Grouped(labels.take(first), drop, order, starts, vector.values[order], vector.present[order])
 
 
@@ -83,7 +83,7 @@ def _compensated(rows: _Grouped, terms: Floats) -> Floats:
 def _average(rows: _Grouped) -> Floats:
     count = rows.count()
     mean = _sum(rows) / count
-    if np.isinf(mean).any():
+    if not np.isfinite(mean).all():
         largest = rows.reduce(np.maximum, np.where(rows.present, np.abs(rows.values), 0.0))
         scaled = rows.reduce(np.add, np.where(rows.present, rows.values / 2.0**60, 0.0)) / count * 2.0**60
         mean = np.where(np.isfinite(largest), scaled, mean)
@@ -91,8 +91,11 @@ def _average(rows: _Grouped) -> Floats:
 
 
 def _variance(rows: _Grouped) -> Floats:
-    mean = _average(rows)[rows.group]
-    return rows.reduce(np.add, np.where(rows.present, (rows.values - mean) ** 2, 0.0)) / rows.count()
+    # Distances from some present value of the group first: equal values then have a variance of exactly zero.
+    some = rows.reduce(np.fmax, np.where(rows.present, rows.values, np.nan))[rows.group]
+    away = np.where(rows.present, rows.values - some, 0.0)
+    mean = (rows.reduce(np.add, away) / rows.count())[rows.group]
+    return rows.reduce(np.add, np.where(rows.present, (away - mean) ** 2, 0.0)) / rows.count()
 
 
 def _extreme(function: np.ufunc) -> Callable[[_Grouped], Floats]:
@@ -157,7 +160,9 @@ def top(vector: Vector, grouping: tuple[str, ...], k: Floats, *, largest: bool, 
     chosen = (rank < np.trunc(k))[back] & vector.present
     out = Vector(vector.labels, vector.values, chosen, vector.drop_name)
     if vector.values.shape[1] == 1:
-        out = Vector(vector.labels, vector.values, chosen, vector.drop_name, ordered=True).take(rows.order[ranked[:, 0]])
+        out = Vector(vector.labels, vector.values, chosen, vector.drop_name, ordered=True).take(
+            rows.order[ranked[:, 0]]
+        )
     return out.compact()
 
 

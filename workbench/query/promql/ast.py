@@ -172,5 +172,7 @@ class Paren:
         return self.expr.type
 
 
-Node: TypeAlias = Number | String | VectorSelector | MatrixSelector | Subquery | Call | Aggregate | Binary | Unary | Paren
+Node: TypeAlias = (
+    Number | String | VectorSelector | MatrixSelector | Subquery | Call | Aggregate | Binary | Unary | Paren
+)
 """Any node of a parsed expression."""

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import xarray as xr
 
 from workbench.errors import LimitExceeded, QueryError
-from workbench.query.promql import aggregate, ast, functions_histogram, functions_instant, functions_label
+from workbench.query.promql import aggregate, ast, calls, functions_instant
 from workbench.query.promql.ast import Node
 from workbench.query.promql.binary import binary
-from workbench.query.promql.functions_range import RANGE, apply_range
+from workbench.query.promql.notes import Notes
 from workbench.query.promql.parser import parse
 from workbench.query.promql.values import Ints, Labels, Ranges, Scalar, Text, Value, Vector
 from workbench.query.promql.windows import positions
 from workbench.signals import Matcher, Samples, build_metrics
-from workbench.signals.names import to_prometheus
 from workbench.signals.samples import is_stale
 
-__all__ = ["DEFAULT_LIMIT", "LOOKBACK", "Selector", "evaluate", "evaluate_value"]
+__all__ = ["DEFAULT_LIMIT", "LOOKBACK", "Answer", "Evaluator", "QueryRange", "Selector", "evaluate", "evaluate_value"]
 
 LOOKBACK = 300 * 10**9
 """How old the newest sample of an instant selector may be, nanoseconds."""
@@ -73,6 +72,7 @@ def evaluate(
     -------
     DataArray, dims ("series", "time")
         Rows sorted by labels (by value for one step of `sort`, `topk` and the like); NaN where there is no value.
+        `attrs["notes"]` holds the warnings and remarks of the evaluation, if any, as Prometheus words them.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def evaluate(
     LimitExceeded
         If a block would have more than `limit` cells; raised before the memory is taken.
     """
-    steps, value = evaluate_value(selector, expr, start, end, step, limit=limit)
+    steps, value, notes = evaluate_value(selector, expr, start, end, step, limit=limit)
     if isinstance(value, Scalar):
         value = functions_instant.of_scalar(value)
     if not isinstance(value, Vector):
@@ -90,7 +90,8 @@ def evaluate(
     if not value.ordered:
         value = value.take(value.labels.order())
     data = np.where(value.present, value.values, np.nan)
-    return build_metrics(data, steps.astype("datetime64[ns]"), value.labels.frame())
+    attrs = {"notes": notes} if notes else None
+    return build_metrics(data, steps.astype("datetime64[ns]"), value.labels.frame(), attrs)
 
 
 def evaluate_value(
@@ -101,11 +102,11 @@ def evaluate_value(
     step: np.timedelta64,
     *,
     limit: int = DEFAULT_LIMIT,
-) -> tuple[Ints, Value]:
-    """Return the steps (int64 nanoseconds) and the value with its presence mask; arguments as of `evaluate`."""
+) -> Answer:
+    """Return the value with its presence mask; arguments as of `evaluate`."""
     node = parse(expr)
-    first, last = (int(np.datetime64(t, "ns").astype(np.int64)) for t in (start, end))
-    width = int(np.timedelta64(step, "ns").astype(np.int64))
+    first, last = (int(t.astype("datetime64[ns]").astype(np.int64)) for t in (start, end))
+    width = int(step.astype("timedelta64[ns]").astype(np.int64))
     if width <= 0 and first != last:
         raise QueryError(f"the step is {step}; it must be longer than zero.")
     if last < first:
@@ -114,19 +115,36 @@ def evaluate_value(
     if count > limit:
         raise LimitExceeded(f"the query has {count} steps; at most {limit} cells are allowed: choose a longer step.")
     steps = first + np.arange(count, dtype=np.int64) * width
-    value = Evaluator(selector, steps, first, int(steps[-1]), limit).value(node)
-    return steps, value.finished() if isinstance(value, Vector) else value
+    notes = Notes(expr)
+    value = Evaluator(selector, steps, QueryRange(first, last, width if count > 1 else 0, limit), notes).value(node)
+    return Answer(steps, value.finished() if isinstance(value, Vector) else value, notes.lines())
+
+
+class Answer(NamedTuple):
+    """What an expression evaluates to: the steps (int64 nanoseconds), the value, and notes for the reader."""
+
+    steps: Ints
+    value: Value
+    notes: list[str]
+
+
+class QueryRange(NamedTuple):
+    """What is the same for the whole query: first and last step, their distance, nanoseconds; most cells of a block."""
+
+    start: int
+    end: int
+    step: int
+    limit: int
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """One walk over a tree at given steps; `start` and `end` are those of the whole query."""
+    """One walk over a tree at given steps; `query` is the range of the whole query."""
 
     selector: Selector
     steps: Ints
-    start: int
-    end: int
-    limit: int
+    query: QueryRange
+    notes: Notes
 
     def value(self, node: Node) -> Value:
         """Return what a node evaluates to."""
@@ -149,15 +167,15 @@ class Evaluator:
     def check(self, series: int) -> None:
         """Raise `LimitExceeded` if a block of this many series would be too large."""
         cells = series * len(self.steps)
-        if cells > self.limit:
+        if cells > self.query.limit:
             raise LimitExceeded(
-                f"the query needs {series} series x {len(self.steps)} steps = {cells} cells; at most {self.limit} are"
-                " allowed: narrow the selectors, choose a longer step or a shorter range."
+                f"the query needs {series} series x {len(self.steps)} steps = {cells} cells; at most"
+                f" {self.query.limit} are allowed: narrow the selectors, choose a longer step or a shorter range."
             )
 
     def moments(self, offset: int, at: ast.At) -> Ints:
         """Return the instants a selector looks at, one per step."""
-        fixed = {"start": self.start, "end": self.end}.get(at, at) if isinstance(at, str) else at
+        fixed = {"start": self.query.start, "end": self.query.end}.get(at, at) if isinstance(at, str) else at
         base = self.steps if fixed is None else np.full(len(self.steps), fixed, np.int64)
         return base - offset
 
@@ -225,8 +243,10 @@ class Evaluator:
         step = node.step or _SUBQUERY_STEP
         first = ((int(moments[0]) - node.range) // step + 1) * step
         count = max((int(moments[-1]) - first) // step + 1, 0)
-        if count > self.limit:
-            raise LimitExceeded(f"the subquery has {count} steps; at most {self.limit} are allowed: use a longer step.")
+        if count > self.query.limit:
+            raise LimitExceeded(
+                f"the subquery has {count} steps; at most {self.query.limit} are allowed: use a longer step."
+            )
         inner = replace(self, steps=first + np.arange(max(count, 1), dtype=np.int64) * step)
         value = inner.value(node.expr)
         vector = functions_instant.of_scalar(value) if isinstance(value, Scalar) else value
@@ -249,6 +269,7 @@ class Evaluator:
             return aggregate.count_values(vector, node.grouping, name, without=node.without)
         param = self.scalar(node.param).values
         if node.op == "quantile":
+            self.notes.quantile(param, node.param)
             return aggregate.quantile(vector, node.grouping, param, without=node.without)
         return aggregate.top(vector, node.grouping, param, largest=node.op == "topk", without=node.without)
 
@@ -257,64 +278,11 @@ class Evaluator:
         left, right = self.value(node.left), self.value(node.right)
         if not isinstance(left, Scalar | Vector) or not isinstance(right, Scalar | Vector):
             raise QueryError(f"both sides of {node.op!r} must be scalars or instant vectors.")
-        return binary(node, left, right, self.limit)
+        return binary(node, left, right, self.query.limit)
 
     def call(self, node: ast.Call) -> Value:
         """Evaluate a function call."""
-        name = node.func
-        if name in RANGE:
-            values = [self.value(arg) for arg in node.args]
-            ranges = next(v for v in values if isinstance(v, Ranges))
-            return apply_range(name, ranges, [v for v in values if isinstance(v, Scalar)])
-        if name in functions_instant.ELEMENTWISE:
-            return functions_instant.apply_elementwise(name, self.vector(node.args[0]), [self.scalar(a) for a in node.args[1:]])
-        if name in functions_instant.CALENDAR:
-            vector = self.vector(node.args[0]) if node.args else functions_instant.of_scalar(self.now())
-            return functions_instant.apply_calendar(name, vector)
-        return _CALLS[name](self, *node.args)
-
-    def now(self) -> Scalar:
-        """Return the time of every step in seconds."""
-        return Scalar(self.steps / 1e9)
-
-    def timestamp(self, node: Node) -> Vector:
-        """Evaluate `timestamp`: when the sample was taken, for a bare selector; else the step."""
-        inner = node
-        while isinstance(inner, ast.Paren):
-            inner = inner.expr
-        if isinstance(inner, ast.VectorSelector):
-            vector = self.instant(inner, times=True)
-            return vector.mapped(vector.values)
-        vector = self.vector(node)
-        return vector.mapped(np.broadcast_to(self.now().values, vector.values.shape))
-
-    def absent(self, node: Node) -> Vector:
-        """Evaluate `absent` and `absent_over_time`: 1 where there is nothing, labelled by the equality matchers."""
-        value = self.value(node)
-        if isinstance(value, Ranges):
-            nothing = ~(value.high > value.low).any(axis=0)
-        elif isinstance(value, Vector):
-            nothing = ~value.present.any(axis=0)
-        else:
-            raise QueryError("absent needs a vector.")
-        return Vector.build(_absent_labels(node), np.ones((1, len(nothing))), nothing[None, :]).compact()
-
-    def texts(self, nodes: Sequence[Node]) -> list[str]:
-        """Return the strings a call was given."""
-        values = [self.value(node) for node in nodes]
-        return [value.value for value in values if isinstance(value, Text)]
-
-
-def _absent_labels(node: Node) -> Labels:
-    while isinstance(node, ast.Paren):
-        node = node.expr
-    selector = node.vector if isinstance(node, ast.MatrixSelector) else node
-    if not isinstance(selector, ast.VectorSelector):
-        return Labels(1, {})
-    matchers = [m for m in selector.matchers if m.name != "metric"]
-    names = [m.name for m in matchers]
-    found = {m.name: m.value for m in matchers if m.op == "=" and names.count(m.name) == 1 and m.value}
-    return Labels(1, {to_prometheus(name): np.array([value], object) for name, value in found.items()})
+        return calls.call(self, node)
 
 
 _NODES: dict[type, Callable[[Evaluator, Any], Value]] = {
@@ -328,24 +296,4 @@ _NODES: dict[type, Callable[[Evaluator, Any], Value]] = {
     ast.Aggregate: Evaluator.aggregation,
     ast.Binary: Evaluator.binary,
     ast.Call: Evaluator.call,
-}
-
-_CALLS: dict[str, Callable[..., Value]] = {
-    "time": lambda e: e.now(),
-    "pi": lambda e: Scalar(np.full(len(e.steps), np.pi)),
-    "scalar": lambda e, v: functions_instant.to_scalar(e.vector(v)),
-    "vector": lambda e, s: functions_instant.of_scalar(e.scalar(s)),
-    "timestamp": lambda e, v: e.timestamp(v),
-    "absent": lambda e, v: e.absent(v),
-    "absent_over_time": lambda e, v: e.absent(v),
-    "sort": lambda e, v: functions_instant.sort_values(e.vector(v), descending=False),
-    "sort_desc": lambda e, v: functions_instant.sort_values(e.vector(v), descending=True),
-    "sort_by_label": lambda e, v, *names: functions_label.sort_by_label(e.vector(v), e.texts(names), descending=False),
-    "sort_by_label_desc": lambda e, v, *names: functions_label.sort_by_label(e.vector(v), e.texts(names), descending=True),
-    "label_replace": lambda e, v, *texts: functions_label.label_replace(e.vector(v), *e.texts(texts)),
-    "label_join": lambda e, v, target, separator, *sources: functions_label.label_join(
-        e.vector(v), *e.texts([target, separator]), e.texts(sources)
-    ),
-    "histogram_quantile": lambda e, q, v: functions_histogram.quantile(e.vector(v), e.scalar(q)),
-    "histogram_fraction": lambda e, low, high, v: functions_histogram.fraction(e.vector(v), e.scalar(low), e.scalar(high)),
 }

@@ -12,19 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.query.promql.lexer import number
-from workbench.query.promql.values import Bools, Floats, Labels, Scalar, Vector
+from workbench.query.promql.values import NAME, Bools, Floats, Labels, Scalar, Vector
 
-__all__ = ["fraction", "quantile"]
+__all__ = ["fraction", "malformed", "quantile"]
 
 _TOLERANCE = 1e-12
 
 
 class _Buckets(NamedTuple):
-    """Buckets of h histograms: `bound` (h, b) rising, `count` and `present` (h, b, t)."""
+    """Buckets of h histograms: `bound` (h, b) rising, `counts` and `present` (h, b, t)."""
 
     labels: Labels
     bound: Floats
-    count: Floats
+    counts: Floats
     present: Bools
 
 
@@ -62,21 +62,34 @@ def _buckets(vector: Vector) -> _Buckets:
     return _Buckets(labels.take(first), bound, count, present)
 
 
-def _monotonic(buckets: _Buckets) -> Floats:
-    """Return counts that never fall; tiny differences are taken for rounding. Absent buckets repeat the one before."""
-    out = np.zeros_like(buckets.count)
-    before = np.full(buckets.count[:, 0].shape, -np.inf) if out.shape[1] else np.zeros(0)
+def malformed(vector: Vector) -> list[tuple[str, str]]:
+    """Return (metric name, `le`) of the series whose `le` is not a number, each pair once."""
+    name, le = vector.labels.column(NAME), vector.labels.column("le")
+    pairs = dict.fromkeys(zip(name.tolist(), le.tolist(), strict=True))
+    return [pair for pair in pairs if np.isnan(_bound(pair[1]))]
+
+
+def _monotonic(buckets: _Buckets) -> tuple[Floats, Bools]:
+    """Return counts that never fall, and which histograms had a count that did, shape (h, t).
+
+    Tiny differences are taken for rounding. Absent buckets repeat the one before.
+    """
+    forced = np.zeros(buckets.counts[:, 0].shape, bool)
+    out = np.zeros_like(buckets.counts)
+    before = np.full(forced.shape, -np.inf)
     for i in range(out.shape[1]):
-        now = buckets.count[:, i]
+        now = buckets.counts[:, i]
         scale = np.minimum(np.abs(now) + np.abs(before), np.finfo(float).max)
         close = np.abs(now - before) < _TOLERANCE * scale
-        now = np.where(buckets.present[:, i] & ~close & ~(now < before), now, before)
+        falls = buckets.present[:, i] & ~close & (now < before)
+        forced |= falls
+        now = np.where(buckets.present[:, i] & ~close & ~falls, now, before)
         out[:, i] = before = now
-    return out
+    return out, forced
 
 
 def _result(buckets: _Buckets, values: Floats) -> Vector:
-    present = buckets.present.any(axis=1)
+    present = np.asarray(buckets.present.any(axis=1))
     drops = np.ones(buckets.labels.n, bool)
     return Vector(buckets.labels, np.where(present, values, np.nan), present, drops)
 
@@ -85,8 +98,10 @@ def _empty(steps: int) -> Vector:
     return Vector.build(Labels(0, {}), np.zeros((0, steps)), np.zeros((0, steps), bool))
 
 
-def quantile(vector: Vector, q: Scalar) -> Vector:
-    """Return the q-quantile of every histogram, interpolated linearly within a bucket.
+def quantile(vector: Vector, q: Scalar) -> tuple[Vector, Bools]:
+    """Return the q-quantile of every histogram, and which histograms had falling counts that were repaired.
+
+    Values are interpolated linearly within a bucket.
 
     The lowest bucket starts at 0 when its bound is positive; a quantile in the `+Inf` bucket is the bound below it;
     without a `+Inf` bucket, with fewer than two buckets or without observations it is NaN.
@@ -94,12 +109,13 @@ def quantile(vector: Vector, q: Scalar) -> Vector:
     buckets = _buckets(vector)
     steps = vector.values.shape[1]
     if not buckets.bound.size:
-        return _empty(steps)
+        return _empty(steps), np.zeros(0, bool)
     with np.errstate(all="ignore"):
-        values = _search(buckets, _monotonic(buckets), q.values)
+        counts, forced = _monotonic(buckets)
+        values = _search(buckets, counts, q.values)
     values = np.where(q.values < 0, -np.inf, np.where(q.values > 1, np.inf, values))
     values = np.where(np.isnan(q.values), np.nan, values)
-    return _result(buckets, values)
+    return _result(buckets, values), np.asarray(forced.any(axis=1))
 
 
 def _search(buckets: _Buckets, counts: Floats, q: Floats) -> Floats:
@@ -141,7 +157,7 @@ def fraction(vector: Vector, lower: Scalar, upper: Scalar) -> Vector:
 
 
 def _carried(buckets: _Buckets) -> Floats:
-    out = np.where(buckets.present, buckets.count, 0.0)
+    out = np.where(buckets.present, buckets.counts, 0.0)
     for i in range(1, out.shape[1]):
         out[:, i] = np.where(buckets.present[:, i], out[:, i], out[:, i - 1])
     return out

@@ -10,7 +10,16 @@ import numpy as np
 
 from workbench.query.promql.values import Bools, Floats, Ints, Labels, Scalar, Vector
 
-__all__ = ["CALENDAR", "ELEMENTWISE", "apply_calendar", "apply_elementwise", "of_scalar", "sort_values", "to_scalar"]
+__all__ = [
+    "CALENDAR",
+    "ELEMENTWISE",
+    "SCALARS",
+    "apply_calendar",
+    "apply_elementwise",
+    "of_scalar",
+    "sort_values",
+    "to_scalar",
+]
 
 
 def _round(values: Floats, nearest: Floats | None = None) -> Floats:
@@ -30,6 +39,10 @@ ELEMENTWISE: Final[dict[str, Callable[..., Floats]]] = {
     "clamp_min": np.maximum, "clamp_max": np.minimum,
 }  # fmt: skip
 """Functions from (values, one number per step for each further argument) to values."""
+
+
+SCALARS: Final[dict[str, Callable[..., Floats]]] = {"min_of": np.minimum, "max_of": np.maximum}
+"""Functions from scalars to a scalar."""
 
 
 def apply_elementwise(name: str, vector: Vector, params: list[Scalar]) -> Vector:

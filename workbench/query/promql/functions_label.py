@@ -86,8 +86,10 @@ def sort_by_label(vector: Vector, names: list[str], *, descending: bool) -> Vect
     out = vector.compact()
     rows = out.labels.order().tolist()
     for name in reversed(names):
-        column = out.labels.column(name)
-        rows.sort(key=lambda row: _natural(column[row]), reverse=descending)
+        natural = [_natural(text) for text in out.labels.column(name)]
+        rows.sort(key=natural.__getitem__)
+    if descending:
+        rows.reverse()
     return replace(out.take(np.asarray(rows, np.int64)), ordered=out.values.shape[1] == 1)
 
 

@@ -145,8 +145,10 @@ def _variance(ranges: Ranges) -> Block:
     def block(low: Ints, high: Ints) -> Floats:
         index, window = expand(low, high)
         counts = high - low
-        means = _means(ranges.value, low, high).ravel()
-        squares = np.bincount(window, (ranges.value[index] - means[window]) ** 2, counts.size)
+        # Distances from the first value of the window: equal values then have a variance of exactly zero.
+        away = ranges.value[index] - ranges.value[low].ravel()[window]
+        means = np.bincount(window, away, counts.size) / counts.ravel()
+        squares = np.bincount(window, (away - means[window]) ** 2, counts.size)
         return np.asarray(squares.reshape(counts.shape) / counts)
 
     return block
@@ -232,7 +234,8 @@ def _median_deviation(ranges: Ranges) -> Block:
         half = np.full(counts.size, 0.5)
         median = quantile_of(ranges.value[index], window, counts, half)
         away = np.abs(ranges.value[index] - median[window])
-        return quantile_of(away, window, counts, half).reshape(low.shape)
+        unknown = np.bincount(window, np.isnan(ranges.value[index]), counts.size) > 0
+        return np.where(unknown, np.nan, quantile_of(away, window, counts, half)).reshape(low.shape)
 
     return block
 

@@ -45,7 +45,7 @@ _SIMPLE: Final = {
 
 @dataclass(frozen=True)
 class Token:
-    """One token: `kind` is name, number, duration, string, op or end; `text` is the source, `value` a string's content."""
+    """One token; `kind` is name, number, duration, string, op or end, `value` the content of a string."""
 
     kind: str
     text: str
@@ -68,6 +68,9 @@ def tokenize(text: str) -> list[Token]:
     """
     if len(text) > MAX_LENGTH:
         raise QueryError(f"the expression has {len(text)} characters; at most {MAX_LENGTH} are allowed: shorten it.")
+    broken = next((i for i, c in enumerate(text) if "\ud800" <= c <= "\udfff"), -1)
+    if broken >= 0:
+        raise QueryError(f"character {broken + 1} of the expression is half of a surrogate pair: remove it.")
     tokens: list[Token] = []
     at, brackets = 0, 0
     while at < len(text):
@@ -102,15 +105,21 @@ def _unquote(text: str, start: int, end: int, *, raw: bool) -> str:
     quote = text[start]
 
     def replace(found: re.Match[str]) -> str:
-        simple, x, u, long, octal, bad = found.groups()
-        code = int(x or u or long or "0", 16) if x or u or long else int(octal, 8) if octal else -1
+        simple, x, u, long, octal, _ = found.groups()
         if simple and not (simple in "'\"" and simple != quote):
             return _SIMPLE[simple]
-        if code < 0 or code > 0x10FFFF or 0xD800 <= code < 0xE000 or (bad is not None):
+        byte = int(x, 16) if x else int(octal, 8) if octal else -1
+        if 0 <= byte < 256:
+            return chr(byte) if byte < 128 else chr(0xDC00 + byte)  # a raw byte, as "surrogateescape" writes it
+        code = int(u or long, 16) if u or long else -1
+        if code < 0 or code > 0x10FFFF or 0xD800 <= code < 0xE000:
             raise QueryError(f"found the unknown escape {found[0]!r} in a string", text, start + 1 + found.start())
         return chr(code)
 
-    return _ESCAPE.sub(replace, body)
+    try:
+        return _ESCAPE.sub(replace, body).encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError as error:
+        raise QueryError("found a string that is not valid UTF-8", text, start) from error
 
 
 def number(text: str) -> float | None:

@@ -34,7 +34,8 @@ SET_OPERATORS = ("and", "or", "unless")
 """Operators between vectors only, many to many."""
 
 _PRECEDENCE = {
-    "or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4, "*": 5, "/": 5, "%": 5, "atan2": 5, "^": 6,
+    "or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4, "*": 5, "/": 5, "%": 5,
+    "atan2": 5, "^": 6,
 }  # fmt: skip
 _SIGN_PRECEDENCE = 5
 
@@ -126,7 +127,9 @@ class Parser:
             self.at += 1
             inner = self.expression(_SIGN_PRECEDENCE + 1)
             if inner.type not in ("scalar", "vector"):
-                raise self.error(f"unary expression only allowed on expressions of type scalar or vector, got {inner.type}", token)
+                raise self.error(
+                    f"unary expression only allowed on expressions of type scalar or vector, got {inner.type}", token
+                )
             if isinstance(inner, ast.Number):
                 return replace(inner, value=-inner.value if token.text == "-" else inner.value, start=token.start)
             return ast.Unary(token.text, inner, token.start, inner.end)
@@ -155,7 +158,9 @@ class Parser:
         if side and op in SET_OPERATORS:
             raise self.error(f"no grouping allowed for {op!r} operation", self.tokens[self.at - 1])
         if word == "on" and (both := sorted(set(labels) & set(include))):
-            raise self.error(f"label {both[0]!r} must not occur in ON and GROUP clause at once", self.tokens[self.at - 1])
+            raise self.error(
+                f"label {both[0]!r} must not occur in ON and GROUP clause at once", self.tokens[self.at - 1]
+            )
         cards = {"": "one-to-one", "group_left": "many-to-one", "group_right": "one-to-many"}
         card = cards[side]
         return ast.VectorMatching(word == "on", labels, card, include), bool(word)  # type: ignore[arg-type]
@@ -187,7 +192,9 @@ class Parser:
         if token.kind == "op" and token.text == "{":
             return selectors.vector(self)
         if token.kind != "name":
-            raise self.error(f"unexpected {token}; a number, a string, a selector, a function or '(' was expected", token)
+            raise self.error(
+                f"unexpected {token}; a number, a string, a selector, a function or '(' was expected", token
+            )
         following = self.tokens[self.at + 1]
         lower = token.text.lower()
         if lower in signatures.AGGREGATIONS and (following.text.lower() in ("(", "by", "without")):
@@ -256,7 +263,8 @@ class Parser:
         wanted = 2 if op in signatures.PARAMETER else 1
         if len(args) != wanted:
             raise self.error(
-                f"wrong number of arguments for aggregate expression provided, expected {wanted}, got {len(args)}", token
+                f"wrong number of arguments for aggregate expression provided, expected {wanted}, got {len(args)}",
+                token,
             )
         self.check_type(args[-1], "vector", "aggregation expression")
         if wanted == 2:

@@ -137,7 +137,10 @@ def _offset(parser: Parser, node: Node, token: Token, length: int) -> Node:
     if isinstance(node, ast.MatrixSelector):
         return replace(node, vector=_offset(parser, node.vector, token, length), end=parser.end())  # type: ignore[arg-type]
     if not isinstance(node, ast.VectorSelector | ast.Subquery):
-        raise parser.error("offset modifier must be preceded by an instant vector selector or range vector selector or a subquery", token)
+        raise parser.error(
+            "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+            token,
+        )
     if node.offset:
         raise parser.error("offset may not be set multiple times", token)
     return replace(node, offset=length, end=parser.end())
@@ -170,7 +173,9 @@ def _set_at(parser: Parser, node: Node, token: Token, at: ast.At) -> Node:
     if isinstance(node, ast.MatrixSelector):
         return replace(node, vector=_set_at(parser, node.vector, token, at), end=parser.end())  # type: ignore[arg-type]
     if not isinstance(node, ast.VectorSelector | ast.Subquery):
-        raise parser.error("@ modifier must be preceded by an instant vector selector or range vector selector or a subquery", token)
+        raise parser.error(
+            "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery", token
+        )
     if node.at is not None:
         raise parser.error("@ <timestamp> may not be set multiple times", token)
     return replace(node, at=at, end=parser.end())

@@ -30,10 +30,11 @@ _CALENDAR = Signature(("vector",), optional=1)
 FUNCTIONS: Final[dict[str, Signature]] = {
     **dict.fromkeys(
         (
-            "rate", "increase", "delta", "irate", "idelta", "deriv", "changes", "resets", "avg_over_time", "sum_over_time",
-            "min_over_time", "max_over_time", "count_over_time", "last_over_time", "first_over_time", "stddev_over_time",
-            "stdvar_over_time", "present_over_time", "absent_over_time", "mad_over_time", "ts_of_min_over_time",
-            "ts_of_max_over_time", "ts_of_last_over_time", "ts_of_first_over_time",
+            "rate", "increase", "delta", "irate", "idelta", "deriv", "changes", "resets", "avg_over_time",
+            "sum_over_time", "min_over_time", "max_over_time", "count_over_time", "last_over_time",
+            "first_over_time", "stddev_over_time", "stdvar_over_time", "present_over_time", "absent_over_time",
+            "mad_over_time", "ts_of_min_over_time", "ts_of_max_over_time", "ts_of_last_over_time",
+            "ts_of_first_over_time",
         ),
         _MATRIX,
     ),
@@ -42,8 +43,9 @@ FUNCTIONS: Final[dict[str, Signature]] = {
     "double_exponential_smoothing": Signature(("matrix", "scalar", "scalar")),
     **dict.fromkeys(
         (
-            "abs", "absent", "ceil", "exp", "floor", "ln", "log2", "log10", "sqrt", "sgn", "sort", "sort_desc", "timestamp",
-            "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh", "deg", "rad",
+            "abs", "absent", "ceil", "exp", "floor", "ln", "log2", "log10", "sqrt", "sgn", "sort", "sort_desc",
+            "timestamp", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh",
+            "deg", "rad",
         ),
         _VECTOR,
     ),
@@ -56,8 +58,8 @@ FUNCTIONS: Final[dict[str, Signature]] = {
     "clamp_max": Signature(("vector", "scalar")),
     "scalar": Signature(("vector",), "scalar"),
     "vector": Signature(("scalar",)),
-    "time": Signature((), "scalar"),
-    "pi": Signature((), "scalar"),
+    **dict.fromkeys(("time", "pi", "start", "end", "step", "range"), Signature((), "scalar")),
+    **dict.fromkeys(("min_of", "max_of"), Signature(("scalar", "scalar"), "scalar")),
     "histogram_quantile": Signature(("scalar", "vector")),
     "histogram_fraction": Signature(("scalar", "scalar", "vector")),
     "label_replace": Signature(("vector", "string", "string", "string", "string")),

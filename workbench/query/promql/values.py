@@ -1,7 +1,8 @@
 """What flows between the nodes of an expression: label tables, instant vectors and ragged ranges.
 
 An instant vector is one block for all steps: `values` and `present`, both (series, steps). A value may be NaN and
-present; an absent one is NaN in the result. Labels have their Prometheus names here (`__name__`); an absent label is "".
+present; an absent one is NaN in the result. Labels have their Prometheus names here (`__name__`); an absent label is
+"".
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class Vector:
         if (count > 1).any():
             row = int(first[np.flatnonzero((count > 1).any(axis=1))[0]])
             raise QueryError(
-                f"vector cannot contain metrics with the same labelset: {self.labels.text(row)} occurs twice at one step."
+                f"vector cannot contain metrics with the same labelset: {self.labels.text(row)} is there twice."
             )
         values = np.add.reduceat(np.where(self.present, self.values, 0.0)[order], starts, axis=0)
         return Vector(self.labels.take(first), values, count > 0, self.drop_name[first], self.ordered)

@@ -43,6 +43,7 @@ from workbench.query.search.ast import (
     Text,
     Wild,
 )
+from workbench.signals.names import from_otel
 
 __all__ = ["equalities", "mask"]
 
@@ -78,7 +79,7 @@ def equalities(node: Node) -> dict[str, list[str]]:
     may read less. The conditions are necessary, not sufficient: `mask` still has to be applied.
     """
     if isinstance(node, Term):
-        name, value = fields.from_otel(node.field.name), node.pattern.literal
+        name, value = from_otel(node.field.name), node.pattern.literal
         return {name: [value]} if name in _PUSHED and value else {}
     if isinstance(node, And):
         merged: dict[str, list[str]] = {}
@@ -141,9 +142,9 @@ class _Frame:
         if isinstance(node, Not):
             return ~self.mask(node.part)
         if isinstance(node, And):
-            return np.logical_and.reduce([self.mask(part) for part in node.parts])
+            return np.asarray(np.logical_and.reduce([self.mask(part) for part in node.parts]), bool)
         if isinstance(node, Or):
-            return np.logical_or.reduce([self.mask(part) for part in node.parts])
+            return np.asarray(np.logical_or.reduce([self.mask(part) for part in node.parts]), bool)
         if isinstance(node, Text):
             return self.free_text(node)
         column = fields.column_of(node.field, self.frame.columns)
@@ -194,7 +195,7 @@ class _Frame:
         values = self.frame[column]
         present = values.notna().to_numpy(bool)
         if column == "severity" and _numeric(values):
-            return present & (_numbers(values) != 0)
+            return np.asarray(present & (_numbers(values) != 0), bool)
         if _typed(values):
             return present
         return present & ~_filled(pc.equal(self.text(column), ""))

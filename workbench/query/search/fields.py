@@ -1,7 +1,7 @@
 """What a field of a search means on a given frame: which column, and how its values compare.
 
-Four kinds of columns are told apart. Severities compare by OpenTelemetry's ranges, durations (columns ending `_ns`) take
-units, numbers compare as numbers, everything else is text.
+Four kinds of columns are told apart. Severities compare by OpenTelemetry's ranges, durations (columns ending `_ns`)
+take units, numbers compare as numbers, everything else is text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,16 @@ from workbench.query.search.ast import Field
 from workbench.signals.names import from_otel
 from workbench.signals.time import duration_ns, parse_time
 
-__all__ = ["SEVERITIES", "TEXT_COLUMNS", "column_of", "instant", "number", "quantity", "severity_names", "severity_range"]
+__all__ = [
+    "SEVERITIES",
+    "TEXT_COLUMNS",
+    "column_of",
+    "instant",
+    "number",
+    "quantity",
+    "severity_names",
+    "severity_range",
+]
 
 SEVERITIES: Final[dict[str, tuple[int, int]]] = {
     "trace": (1, 4), "debug": (5, 8), "info": (9, 12), "warn": (13, 16), "error": (17, 20), "fatal": (21, 24),

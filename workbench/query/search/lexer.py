@@ -16,6 +16,7 @@ __all__ = ["MAX_LENGTH", "Lexer", "Token"]
 MAX_LENGTH = 20_000
 """Longest query accepted, characters."""
 
+_NOTHING = Pattern(())
 _BRACKETS = frozenset('()[]{}"')
 
 
@@ -26,7 +27,7 @@ class Token:
     kind: str
     text: str
     position: int
-    pattern: Pattern = Pattern(())
+    pattern: Pattern = _NOTHING
 
     def __str__(self) -> str:
         """Return what an error message calls this token."""
@@ -107,7 +108,8 @@ class Lexer:
         return Token(self.text[self.at - 1], self.text[self.at - 1], self.at - 1)
 
     def _phrase(self) -> Token:
-        start, out = self.at, []
+        start = self.at
+        out: list[str] = []
         self.at += 1
         while self.at < len(self.text):
             c = self.text[self.at]

@@ -171,7 +171,9 @@ class _Parser:
         if token.pattern.everything:
             return None
         if token.pattern.literal is None:
-            raise self.lexer.error(f"found wildcards in {token.text!r} where a plain value was expected", token.position)
+            raise self.lexer.error(
+                f"found wildcards in {token.text!r} where a plain value was expected", token.position
+            )
         return token.pattern.literal
 
     def range(self, field: Field, opening: Token) -> Node:
