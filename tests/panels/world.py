@@ -1,3 +1,4 @@
+# ruff: noqa: E501, B023, PERF401
 """A small seeded incident: six services, a database, a queue; `pay` slows down and fails after a deploy."""
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """A causal detector of level shifts: how surprising the newest level of each series is against its own past.
 
-For every series: take off its season where its past shows one, compare the median of the last few samples with the median
-of the window before, in units of the window's spread, and turn that distance into a probability by the distances the same
-series has shown so far. The score is -log10 of that probability: 4 means one in ten thousand.
+For every series: take off its season where its past shows one, compare the median of the last few samples with the
+median of the window before, in units of the window's spread, and turn that distance into a probability by the distances
+the same series has shown so far. The score is -log10 of that probability: 4 means one in ten thousand.
 
-Everything moves in blocks of columns over all series at once. A block sees only columns before it, so no score depends on
-later samples. Blocks begin short, so that a history of a dozen samples is enough to start.
+Everything moves in blocks of columns over all series at once. A block sees only columns before it, so no score depends
+on later samples. Blocks begin short, so that a history of a dozen samples is enough to start.
 
 References
 ----------
-Robust location and scale: Huber, "Robust Statistics", 1981. Exponential tail above a high quantile: the peaks-over-threshold
-idea of Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
+Robust location and scale: Huber, "Robust Statistics", 1981. Exponential tail above a high quantile: the
+peaks-over-threshold idea of Siffer et al., "Anomaly Detection in Streams with Extreme Value Theory", KDD 2017.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class LevelShift:
         check_one_of(self.direction, DIRECTIONS, "direction")
         if not 2 <= self.warmup <= self.window or not 1 <= self.recent <= self.window or self.memory < self.warmup:
             raise InvalidInput(
-                f"LevelShift has window={self.window}, warmup={self.warmup}, recent={self.recent}, memory={self.memory}:"
-                " 2 <= warmup <= window, 1 <= recent <= window and warmup <= memory are needed."
+                f"LevelShift has window={self.window}, warmup={self.warmup}, recent={self.recent},"
+                f" memory={self.memory}: 2 <= warmup <= window, 1 <= recent <= window and warmup <= memory are needed."
             )
         if self.period not in (-1, 0) and self.period < 3:
             raise InvalidInput(
@@ -188,7 +188,7 @@ def _run(detector: LevelShift, values: Block, out: _Trace) -> None:
 
 
 def _recent(values: Block, width: int, recent: int) -> Block:
-    """Return the median of the last `recent` values at each of the last `width` columns; NaN where the newest is NaN."""
+    """Return the median of the last `recent` values at each of the last `width` columns, NaN where the newest is."""
     if recent == 1:
         return values[:, -width:]
     missing = width + recent - 1 - values.shape[1]

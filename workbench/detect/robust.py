@@ -17,7 +17,7 @@ MAD_TO_SIGMA = 1.4826
 
 
 def quantile_of_sorted(ordered: Block, count: npt.NDArray[np.int64], q: float) -> Block:
-    """Return quantile `q` along the last axis of sorted values of which the first `count` are valid, NaN where none is."""
+    """Return quantile `q` along the last axis of sorted values, the first `count` of them valid; NaN where none is."""
     if ordered.shape[-1] == 0:
         return np.full(ordered.shape[:-1], np.nan)
     position = np.maximum(count - 1, 0) * q

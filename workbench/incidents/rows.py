@@ -81,7 +81,7 @@ def _ask(bench: Any, evidence: Evidence, investigation: Investigation) -> pd.Dat
     if isinstance(result, pd.DataFrame):
         return result
     if method == "profiles":
-        return _leaves(result)
+        return _functions(result, evidence.component)
     values = np.asarray(result.values)
     row, column = np.nonzero(~np.isnan(values))
     labels = pd.DataFrame({n: c.values for n, c in result.coords.items() if c.dims == ("series",) and n != "series"})
@@ -89,13 +89,15 @@ def _ask(bench: Any, evidence: Evidence, investigation: Investigation) -> pd.Dat
     return frame.assign(time=result["time"].values[column], value=values[row, column])
 
 
-def _leaves(profiles: Any) -> pd.DataFrame:
-    """Return profile samples with the function they were in, largest first."""
-    leaf = profiles.samples["stack"].to_numpy(np.int64)
-    known = profiles.samples[leaf >= 0]
-    frame = profiles.stacks["frame"].to_numpy(np.int64)[leaf[leaf >= 0]]
-    function = profiles.frames["function"].to_numpy(object)[frame]
-    return known.assign(name=function).sort_values("value", ascending=False, kind="stable")
+def _functions(profiles: Any, component: str) -> pd.DataFrame:
+    """Return the functions samples were in, with the sum of their values: the one the evidence names, then by size."""
+    samples = profiles.samples[(profiles.samples["stack"] >= 0).to_numpy(bool)]
+    frame = profiles.stacks["frame"].to_numpy(np.int64)[samples["stack"].to_numpy(np.int64)]
+    named = samples.assign(function=profiles.frames["function"].to_numpy(object)[frame])
+    sums = named.groupby(["service", "sample_type", "function"], sort=False)["value"].agg(["size", "sum"]).reset_index()
+    sums = sums.assign(named=sums["function"] == component).sort_values(["named", "sum"], ascending=False, kind="stable")
+    units = sums["sample_type"].map(dict(profiles.unit)).fillna("")
+    return sums.drop(columns="named").rename(columns={"size": "samples", "sum": "value"}).assign(unit=units)
 
 
 def _read_call(text: str) -> tuple[str, list[Any], Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """Flame graph: where a service spends its time, the incident against the baseline.
 
-`prepare` takes one set of profiles to a plain graph, or two to a differential one: a frame is as wide as the mean of its
-shares before and during, red where its share grew, blue where it shrank, so that what vanished is seen as well.
+`prepare` takes one set of profiles to a plain graph, or two to a differential one: a frame is as wide as the mean of
+its shares before and during, red where its share grew, blue where it shrank, so that what vanished is seen as well.
 """
 
 from __future__ import annotations
@@ -55,10 +55,7 @@ def prepare(
     counts = (0 if old is None else _count(old, kind), _count(now, kind))
     if not sum(counts):
         return _empty(title, service, note or _why(service))
-    if old is not None and all(counts):
-        nodes = diff(old, now, kind)
-    else:
-        nodes = flame(now if counts[1] else _given(old), kind)
+    nodes = diff(old, now, kind) if old is not None and all(counts) else flame(now if counts[1] else _given(old), kind)
     unit = profiles.unit.get(kind, "")
     if old is not None and not all(counts):
         note = f"Only one of the two windows has profiles ({'during' if counts[1] else 'before'}): nothing is compared."
@@ -66,7 +63,7 @@ def prepare(
 
 
 def _given(profiles: Profiles | None) -> Profiles:
-    assert profiles is not None  # noqa: S101 - counts say that it has samples
+    assert profiles is not None
     return profiles
 
 
@@ -114,7 +111,8 @@ def _data(
     return FlameData(
         title, service, kind, unit, float(values[tops].sum()),
         tuple(kept["function"].tolist()), tuple(kept["file"].tolist()), kept["line"].to_numpy(np.int32),
-        (kept["depth"] - len(folded)).to_numpy(np.int32), np.maximum(kept["parent"].to_numpy() - len(folded), -1).astype(np.int32),
+        (kept["depth"] - len(folded)).to_numpy(np.int32),
+        np.maximum(kept["parent"].to_numpy() - len(folded), -1).astype(np.int32),
         kept["self"].to_numpy(np.float64), values, x0 / width, x1 / width,
         kept["before_share"].to_numpy(np.float64) if compared else None,
         kept["after_share"].to_numpy(np.float64) if compared else None,

@@ -80,7 +80,7 @@ class Hypotheses:
         if not (inputs and isinstance(inputs[0], Investigation)):
             return Figure(self.name, prepare(*inputs, **options), self.drawing)
         found = inputs[0]
-        told = {
+        told: dict[str, Any] = {
             "summary": found.summary, "abstained": found.abstained, "window": found.window, "fault": found.fault,
             "seconds": found.seconds,
         }  # fmt: skip

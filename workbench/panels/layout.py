@@ -11,6 +11,7 @@ column follows the barycentre heuristic given there.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 __all__ = ["Placed", "layered"]
@@ -149,7 +150,7 @@ def _sides(chains: Chains) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     left: dict[int, list[int]] = {}
     right: dict[int, list[int]] = {}
     for chain in chains.values():
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in itertools.pairwise(chain):
             right.setdefault(a, []).append(b)
             left.setdefault(b, []).append(a)
     return left, right
@@ -188,7 +189,7 @@ def _heights(columns: list[list[int]], chains: Chains, n: int) -> list[float]:
 
 def _spread(members: Sequence[int], wish: Sequence[float], n: int) -> list[float]:
     """Return heights in the given order, at least a gap apart, as near to the wishes as averaging two passes gives."""
-    gaps = [_GAPS[(a >= n) + (b >= n)] for a, b in zip(members, members[1:], strict=False)]
+    gaps = [_GAPS[(a >= n) + (b >= n)] for a, b in itertools.pairwise(members)]
     down, up = list(wish), list(wish)
     for i, gap in enumerate(gaps):
         down[i + 1] = max(down[i + 1], down[i] + gap)

@@ -13,18 +13,24 @@ from workbench.panels.escape import escape
 __all__ = ["ATTRIBUTES", "TAGS", "Safe", "el", "join"]
 
 TAGS = frozenset(
-    "div span p code b ul ol li details summary table caption thead tbody tr th td "
-    "svg g title rect line path circle ellipse polygon polyline text tspan".split()
-)
+    (
+        "div", "span", "p", "code", "b", "ul", "ol", "li", "details", "summary", "table", "caption", "thead", "tbody",
+        "tr", "th", "td", "svg", "g", "title", "rect", "line", "path", "circle", "ellipse", "polygon", "polyline",
+        "text", "tspan"
+    )
+)  # fmt: skip
 """Every element a fragment may hold, beside one `style` of our own."""
 
 ATTRIBUTES = frozenset(
-    "class role aria-label aria-level aria-hidden scope colspan tabindex style "
-    "viewBox width height x y x1 y1 x2 y2 cx cy r rx ry d points transform fill stroke stroke-width stroke-dasharray "
-    "opacity fill-opacity text-anchor dominant-baseline preserveAspectRatio "
-    "data-panel data-x0 data-x1 data-depth data-name data-tip data-left data-right data-times data-values data-labels "
-    "data-service data-zoom data-top data-bottom".split()
-)
+    (
+        "class", "role", "aria-label", "aria-level", "aria-hidden", "scope", "colspan", "tabindex", "style", "viewBox",
+        "width", "height", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "rx", "ry", "d", "points", "transform",
+        "fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "fill-opacity", "text-anchor",
+        "dominant-baseline", "preserveAspectRatio", "data-panel", "data-x0", "data-x1", "data-depth", "data-name",
+        "data-tip", "data-left", "data-right", "data-times", "data-values", "data-labels", "data-service", "data-zoom",
+        "data-top", "data-bottom"
+    )
+)  # fmt: skip
 """Every attribute an element may carry; `style` takes numbers only."""
 
 

@@ -152,5 +152,5 @@ class ServiceMapPanel:
 def _map_of(investigation: Investigation, window: Window) -> ServiceMap:
     spans = investigation.telemetry.spans
     inside = (spans["time"] >= window[0]) & (spans["time"] < window[1])
-    chosen = build_spans(dict(spans[inside].reset_index(drop=True).items()))
+    chosen = build_spans({str(c): column for c, column in spans[inside].reset_index(drop=True).items()})
     return service_map(chosen, seconds=float((window[1] - window[0]) / np.timedelta64(1, "s")))

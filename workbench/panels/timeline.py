@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from workbench.diagnose.investigation import Investigation, Window
+from workbench.panels.data import Lane, Mark, TimelineData
 from workbench.panels.figure import Drawing, Figure
 from workbench.panels.interactive import charts
 from workbench.panels.static import timeline as static
-from workbench.panels.data import Lane, Mark, TimelineData
 
 __all__ = ["Timeline", "prepare"]
 

@@ -1,7 +1,7 @@
 """Understand profiles: call trees for flame graphs, functions by cost, and what changed between two windows.
 
-Enters: `Profiles`, as they are stored, and a sample type (`cpu`, `wall`, ...). Leaves: frames; `flame` and `diff` give one
-row per node of the call tree, laid out for drawing, `top` and `top_diff` one row per function.
+Enters: `Profiles`, as they are stored, and a sample type (`cpu`, `wall`, ...). Leaves: frames; `flame` and `diff` give
+one row per node of the call tree, laid out for drawing, `top` and `top_diff` one row per function.
 The one idea: stacks are prefix trees with parents before children, so merging, totals and layout are one numpy pass per
 level of depth. Read `tree.py` first, then `flame.py`.
 """

@@ -68,8 +68,8 @@ def diff(before: Profiles, after: Profiles, sample_type: str) -> pd.DataFrame:
     DataFrame
         As `flame`, where `self` and `total` are those of `after`, and further `before_self`, `before_total` (int64),
         `before_share`, `after_share` (float64, 0-1 of the total of that side; 0 for a side without samples), `delta` =
-        after_share - before_share, `self_delta` (the same of self). `x0`, `x1` run from 0 to at most 1 and give each node
-        the mean of its two shares, so that what vanished is seen as well as what came.
+        after_share - before_share, `self_delta` (the same of self). `x0`, `x1` run from 0 to at most 1 and give each
+        node the mean of its two shares, so that what vanished is seen as well as what came.
 
     Raises
     ------

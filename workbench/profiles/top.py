@@ -45,8 +45,8 @@ def top_diff(before: Profiles, after: Profiles, sample_type: str) -> pd.DataFram
     Returns
     -------
     DataFrame
-        `function`, `file`, `before_self`, `before_total`, `self`, `total` (int64), the four `..._share` columns `self_before`,
-        `self_after`, `total_before`, `total_after` (float64, 0-1), `self_delta` and `total_delta`.
+        `function`, `file`; values `before_self`, `before_total`, `self`, `total` (int64); shares of their side `self_before`,
+        `self_after`, `total_before`, `total_after` (float64, 0-1); `self_delta`, `total_delta` = after - before.
     """
     nodes = diff(before, after, sample_type)
     names = ("before_self", "before_total", "self", "total")

@@ -2,8 +2,8 @@
 
 Known keys: `time` (also `timestamp`, `start`; ISO 8601 or a number since 1970 in s, ms, us or ns), `end`, `kind` (also
 `type`), `title` (also `message`, `name`), `service`, `env`, `severity` (1-24 or a name). Every other key becomes a
-column of the same name; lists and objects are JSON text. A kind that is not one of `EVENT_KINDS` becomes `note`, and the
-given one is kept in the column `kind_`.
+column of the same name; lists and objects are JSON text. A kind that is not one of `EVENT_KINDS` becomes `note`, and
+the given one is kept in the column `kind_`.
 """
 
 from __future__ import annotations

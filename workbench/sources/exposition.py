@@ -2,8 +2,8 @@
 
 Labels are stored verbatim (`job` stays `job`); `le` and `quantile` are written the way Prometheus 3 does on scrape
 (`1` as `1.0`). Samples without a timestamp get the file's modification time or the time asked for. Timestamps are in
-milliseconds. A line that breaks the format is left out and counted; a document that ends with `# EOF` is OpenMetrics
-and read by its stricter rules.
+milliseconds. A line that breaks the format is left out and counted. A document that ends with `# EOF` is OpenMetrics:
+its grammar is enforced, broken rules on what metrics may say are counted, as in Prometheus.
 
 References
 ----------
@@ -126,7 +126,7 @@ class Exposition:
         scrape = Scrape(options)
         scrape.skips.update(skips)
         if text.rstrip().endswith("\n# EOF") or text.strip() == "# EOF":
-            read_openmetrics(text, path, scrape)
+            read_openmetrics(text, path, scrape, strict=False)
         else:
             _read_text(text, path, scrape)
         yield scrape.batch()

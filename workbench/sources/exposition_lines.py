@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Line", "LineError", "number", "parse_line", "unescape"]
+__all__ = ["Line", "LineError", "RuleError", "number", "parse_line", "unescape"]
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?|nan", re.IGNORECASE | re.ASCII)
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -23,6 +23,10 @@ _EXEMPLAR_CHARS = 128
 
 class LineError(ValueError):
     """A line is not what its format allows; the message says why."""
+
+
+class RuleError(LineError):
+    """A line can be read but breaks a rule on what metrics may say."""
 
 
 @dataclass(frozen=True, slots=True)

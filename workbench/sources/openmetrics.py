@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from workbench.errors import SourceError
 from workbench.signals import Batch
-from workbench.sources.exposition_lines import Line, LineError, number, parse_line, unescape
+from workbench.sources.exposition_lines import Line, LineError, RuleError, number, parse_line, unescape
 from workbench.sources.openmetrics_histogram import check_histogram
 from workbench.sources.source import ReadOptions
 from workbench.sources.unpack import text_document
@@ -40,18 +40,18 @@ _SUFFIXES = {
     "stateset": ("",),
     "unknown": ("",),
 }
+_COUNTERS = ("_total", "_sum", "_count", "_bucket", "_gcount")
 _META = re.compile(r'# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*|"(?:[^"\\\n]|\\.)*") (.*)', re.DOTALL)
-_TIMED = re.compile(rb"(?m)^# (?:UNIT [^ \n]+ |TYPE [^ \n]+ (?:unknown|info|stateset|gaugehistogram)$|EOF$)")
 
 
 class OpenMetrics:
-    """OpenMetrics text."""
+    """OpenMetrics text by all its rules; chosen by name only, `prometheus` reads both dialects as Prometheus does."""
 
     name: ClassVar[str] = "openmetrics"
 
     def detect(self, head: bytes, path: str) -> bool:
-        """Return whether the first lines show `# EOF`, `# UNIT`, or a type that only OpenMetrics has."""
-        return (head[:1] == b"#" and _TIMED.search(head) is not None) or head.rstrip().endswith(b"\n# EOF")
+        """Return False: real exporters break rules that the data survives, so strictness has to be asked for."""
+        return False
 
     def read(self, stream: BinaryIO, path: str, options: ReadOptions) -> Iterator[Batch]:
         """Yield one batch with all samples.
@@ -68,7 +68,7 @@ class OpenMetrics:
         if skips:
             raise SourceError(f"{path} is no OpenMetrics: it is not valid UTF-8.")
         scrape = Scrape(options)
-        read_openmetrics(text, path, scrape)
+        read_openmetrics(text, path, scrape, strict=True)
         yield scrape.batch()
 
 
@@ -90,12 +90,30 @@ class _Family:
         return tuple(self.name + suffix for suffix in _SUFFIXES[self.type or "unknown"])
 
 
-def read_openmetrics(text: str, path: str, scrape: Scrape) -> None:
-    """Add every sample of an OpenMetrics document, or raise `SourceError` with the first line that breaks a rule."""
+def read_openmetrics(text: str, path: str, scrape: Scrape, strict: bool) -> None:
+    """Add every sample of an OpenMetrics document.
+
+    Parameters
+    ----------
+    text : str
+        The whole document.
+    path : str
+        For messages.
+    scrape : Scrape
+        Takes the samples.
+    strict : bool
+        Whether rules on what metrics may say are enforced too; else, as in Prometheus, only the grammar is, and a
+        broken rule is counted.
+
+    Raises
+    ------
+    SourceError
+        With the first offending line and the reason.
+    """
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
-    reader = _Reader(scrape)
+    reader = _Reader(scrape, strict)
     at = 0
     try:
         for line in lines:
@@ -107,8 +125,8 @@ def read_openmetrics(text: str, path: str, scrape: Scrape) -> None:
 
 
 class _Reader:
-    def __init__(self, scrape: Scrape) -> None:
-        self._scrape = scrape
+    def __init__(self, scrape: Scrape, strict: bool) -> None:
+        self._scrape, self._strict = scrape, strict
         self._family: _Family | None = None
         self._names: set[str] = set()
         self._pending: list[tuple[Line, Decimal | None, str, str, str]] = []
@@ -136,6 +154,14 @@ class _Reader:
             if found.exemplar:
                 self._scrape.skips["exemplar not kept"] += 1
 
+    def _judge(self, broken: str | None) -> None:
+        """Refuse the document for a broken rule where that was asked for, else count the rule and go on."""
+        if broken is None:
+            return
+        if self._strict:
+            raise RuleError(broken)
+        self._scrape.skips[f"OpenMetrics rule broken, data kept: {broken}"] += 1
+
     def _open(self, name: str) -> _Family:
         self._close()
         self._family = _Family(name)
@@ -148,14 +174,14 @@ class _Reader:
         kind = family.type or "unknown"
         for name in {family.name, *family.allowed()}:
             if name in self._names:
-                raise LineError(f"the name {name[:80]!r} clashes with an earlier family")
+                self._judge("a name must not occur in two families")
             self._names.add(name)
         if family.unit and not family.name.endswith("_" + family.unit):
-            raise LineError(f"the unit {family.unit!r} is not the end of the name {family.name[:80]!r}")
+            self._judge("a unit must be the end of its family's name")
         if family.unit and kind in ("info", "stateset"):
-            raise LineError(f"a family of type {kind} must not have a unit")
+            self._judge("an info or stateset must not have a unit")
         if kind in ("histogram", "gaugehistogram"):
-            check_histogram(family.name, family.samples)
+            self._judge(check_histogram(family.name, family.samples))
         self._pending += [(line, time, family.name, kind, family.unit or "") for line, time in family.samples]
 
     def _metadata(self, line: str) -> None:
@@ -166,7 +192,7 @@ class _Reader:
         name = unescape(found[2][1:-1]) if found[2].startswith('"') else found[2]
         family = self._family
         if family is not None and family.name == name and family.samples:
-            raise LineError("metadata must stand before the samples of its family")
+            self._judge("metadata must stand before the samples of its family")
         if family is None or family.name != name:
             family = self._open(name)
         attribute = keyword.lower()
@@ -185,20 +211,20 @@ class _Reader:
             family.type = "unknown"
         kind = family.type or "unknown"
         suffix = found.name[len(family.name) :]
-        _check_labels(found, family.name, kind, suffix)
+        self._judge(_check_labels(found, family.name, kind, suffix))
         self._check_group(found, time, family, kind)
-        _check_value(found, kind, suffix)
+        self._judge(_check_value(found, kind, suffix))
 
     def _check_group(self, found: Line, time: Decimal | None, family: _Family, kind: str) -> None:
         """Check that the samples of one label set stand together, in order of time, and keep the sample."""
         group = _group(found, family.name, kind)
         if family.group is not None and group != family.group and group in family.seen_groups:
-            raise LineError("the samples of one label set must stand together")
+            self._judge("the samples of one label set must stand together")
         if family.group is not None and group == family.group:
             if (time is None) != (family.time is None):
-                raise LineError("samples of one label set must all have timestamps or none")
-            if time is not None and family.time is not None and family.time > time and kind != "info":
-                raise LineError("timestamps of one label set must not go backwards")
+                self._judge("samples of one label set must all have timestamps or none")
+            elif time is not None and family.time is not None and family.time > time and kind != "info":
+                self._judge("timestamps of one label set must not go backwards")
         else:
             family.times_seen = set()
         series = (found.name, tuple(sorted(found.labels.items())))
@@ -219,39 +245,43 @@ def _group(found: Line, family: str, kind: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(item for item in found.labels.items() if item[0] != drop))
 
 
-def _check_labels(found: Line, family: str, kind: str, suffix: str) -> None:
+def _check_labels(found: Line, family: str, kind: str, suffix: str) -> str | None:
+    """Return the rule that a sample's labels break, if any."""
     if kind == "stateset" and family not in found.labels:
-        raise LineError(f"a stateset sample needs the label {family!r}")
+        return "a stateset sample needs a label of its family's name"
     if kind in ("histogram", "gaugehistogram") and suffix == "_bucket":
-        bound = found.labels.get("le", "")
-        if math.isnan(number(bound) if bound else math.nan) or (number(bound) == math.inf and bound != "+Inf"):
-            raise LineError(f"a bucket needs a label le that is a number, or +Inf; it has {bound!r}")
-    if kind == "summary" and not suffix:
-        quantile = found.labels.get("quantile", "")
-        if not quantile or not 0 <= number(quantile) <= 1:
-            raise LineError(f"a summary needs a label quantile from 0 to 1; it has {quantile!r}")
+        bound = _number_or_nan(found.labels.get("le", ""))
+        if math.isnan(bound) or (bound == math.inf and found.labels["le"] != "+Inf"):
+            return "a bucket needs a label le that is a number or +Inf"
+    if kind == "summary" and not suffix and not 0 <= _number_or_nan(found.labels.get("quantile", "")) <= 1:
+        return "a summary needs a label quantile from 0 to 1"
+    return None
 
 
-def _check_value(found: Line, kind: str, suffix: str) -> None:
+def _number_or_nan(text: str) -> float:
+    try:
+        return number(text)
+    except LineError:
+        return math.nan
+
+
+def _check_value(found: Line, kind: str, suffix: str) -> str | None:
+    """Return the rule that a sample's value or exemplar breaks, if any."""
     value = found.value
     counted = kind in ("histogram", "gaugehistogram", "summary") and suffix in ("_bucket", "_count", "_gcount")
-    if kind == "stateset" and value not in (0, 1):
-        raise LineError("a stateset sample must be 0 or 1")
-    if kind == "info" and value != 1:
-        raise LineError("an info sample must be 1")
-    if kind == "summary" and not suffix and value < 0:
-        raise LineError("a quantile must not be negative")
-    if suffix in ("_total", "_sum", "_count", "_bucket", "_gcount", "_gsum") and math.isnan(value):
-        raise LineError("a counter must not be NaN")
-    if suffix in ("_total", "_sum", "_count", "_bucket", "_gcount") and value < 0:
-        raise LineError("a counter must not be negative")
-    if counted and not value.is_integer():
-        raise LineError("a count must be a whole number")
-    allowed = (kind in ("histogram", "gaugehistogram") and suffix == "_bucket") or (
+    exemplars = (kind in ("histogram", "gaugehistogram") and suffix == "_bucket") or (
         kind == "counter" and suffix == "_total"
     )
-    if found.exemplar and not allowed:
-        raise LineError("only buckets and counters may have exemplars")
+    rules = {
+        "a stateset sample must be 0 or 1": kind == "stateset" and value not in (0, 1),
+        "an info sample must be 1": kind == "info" and value != 1,
+        "a quantile must not be negative": kind == "summary" and not suffix and value < 0,
+        "a counter must not be NaN": suffix in (*_COUNTERS, "_gsum") and math.isnan(value),
+        "a counter must not be negative": suffix in _COUNTERS and value < 0,
+        "a count must be a whole number": counted and not value.is_integer(),
+        "only buckets and counters may have exemplars": found.exemplar and not exemplars,
+    }
+    return next((rule for rule, broken in rules.items() if broken), None)
 
 
 def _timestamp(text: str) -> Decimal | None:

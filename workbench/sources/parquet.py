@@ -29,7 +29,7 @@ def _open(stream: BinaryIO, path: str, options: ReadOptions) -> Any:
         size = file.metadata.row_group(i).total_byte_size
         if size > limit:
             raise LimitExceeded(
-                f"{path} has a row group of {size} bytes: intake.max_stream_bytes = {limit} is the most; make it smaller."
+                f"{path} has a row group of {size} bytes: intake.max_stream_bytes = {limit} is the most; raise it."
             )
     return file
 

@@ -74,6 +74,10 @@ def read(
     return _single(root, sources, values, mapping, at)
 
 
+class _UnknownFormat(SourceError):
+    """No source recognises a file's content."""
+
+
 def _sources(format: str | None) -> list[Source]:
     """Return instances of the one source asked for, or of all, those of other packages first."""
     if format is not None:
@@ -170,7 +174,7 @@ def detect(file: Path, name: str, sources: list[Source], options: ReadOptions) -
         head = peek(unpack(raw, name, options))
     found = next((source for source in sources if source.detect(head, name)), None)
     if found is None:
-        raise SourceError(
+        raise _UnknownFormat(
             f"{name} is of no known format (known are {', '.join(sorted(s.name for s in sources))}): name the format,"
             " or convert the file."
         )

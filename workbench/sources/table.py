@@ -41,7 +41,8 @@ _PARQUET = b"PAR1"
 
 _SYNONYMS = {
     "time": (
-        "time", "timestamp", "@timestamp", "ts", "datetime", "date", "time_unix_nano", "starttimeunixnano", "start_time",
+        "time", "timestamp", "@timestamp", "ts", "datetime", "date", "time_unix_nano", "starttimeunixnano",
+        "start_time",
     ),
     "body": ("body", "message", "msg", "log", "line", "text"),
     "severity": ("severity", "level", "log_level", "loglevel", "severity_text", "status"),

@@ -235,8 +235,8 @@ def _spans(
     if "parent_span_id" in columns:
         columns["parent_span_id"] = columns["parent_span_id"].str.lower()
     for name, allowed in (("kind", SPAN_KINDS), ("status", SPAN_STATUS)):
-        if name in columns:
-            columns[name] = _choice(columns[name], allowed, skips, f"span {name}")
+        given = columns.get(name, pd.Series(np.full(len(duration), ""), dtype="str"))
+        columns[name] = _choice(given, allowed, skips, f"span {name}")
     rest |= {name: columns.pop(name) for name in set(columns) - set(SPAN_COLUMNS)}
     found = _finish(columns, rest, SPAN_COLUMNS, drop, options, skips)
     return build_spans(found) if found else None

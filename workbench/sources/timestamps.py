@@ -44,7 +44,7 @@ def instant_ns(value: Any) -> int | None:
 
 def _iso_ns(text: str) -> int | None:
     try:
-        stamp = pd.Timestamp(text)
+        stamp: Any = pd.Timestamp(text)
         if pd.isna(stamp):
             return None
         if stamp.tzinfo is not None:

@@ -64,7 +64,7 @@ def _values(seed: int) -> Block:
 
 def _score(detector: Detector, values: Block) -> Block:
     given = values.copy()
-    scores: Block = detector.score(values)
+    scores: Block = np.asarray(detector.score(values))
     name = detector.name
     require(np.array_equal(given, values, equal_nan=True), f"{name} changed its input.")
     require(

@@ -107,7 +107,7 @@ def _spans(generator: np.random.Generator, spice: str) -> pd.DataFrame:
     work = (
         generator.gamma(9.0, 2e6, (3, n)) + np.where(slow, [[0], [0], [1]], 0) * generator.gamma(9.0, 6e7, n)
     ).astype(np.int64)
-    failed = slow & (generator.random(n) < 0.1)
+    failed = generator.random(n) < 0.005
     stock = work[2]
     call_stock = stock + 2 * 10**6
     cart = call_stock + work[1]

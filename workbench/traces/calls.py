@@ -203,7 +203,7 @@ def _measure(spans: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first(rows: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.object_]:
-    """Return the first non-empty value of several columns per row, "" where there is none; absent columns are skipped."""
+    """Return the first non-empty value of several columns per row, "" where there is none; columns may be absent."""
     out = np.full(len(rows), "", object)
     for name in names:
         if name in rows.columns:

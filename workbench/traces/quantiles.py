@@ -1,4 +1,4 @@
-"""Quantiles of many groups at once, by one sort."""
+"""Groups of rows and quantiles of many groups at once, by one sort."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-__all__ = ["grouped_quantiles"]
+__all__ = ["grouped", "grouped_quantiles"]
+
+
+def grouped(rows: pd.DataFrame, keys: Sequence[str]) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
+    """Return (group of every row, int64 of shape (m,); the distinct keys sorted, one row per group)."""
+    names = list(keys)
+    group = rows.groupby(names, sort=True).ngroup().to_numpy().astype(np.int64)
+    return group, rows[names].drop_duplicates().sort_values(names, ignore_index=True)
 
 
 def grouped_quantiles(

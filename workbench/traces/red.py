@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import InvalidInput, ShapeError
-from workbench.traces.quantiles import grouped_quantiles
+from workbench.traces.quantiles import grouped, grouped_quantiles
 from workbench.traces.tree import check_columns
 
 __all__ = ["RedTable", "red"]
@@ -99,8 +99,7 @@ def red(
     inside = (stamp >= first) & (stamp < last)
     chosen = spans.loc[inside, [*by, "duration_ns", "status"]]
     keys = chosen[list(by)].astype("object").fillna("").astype("str")
-    group = keys.groupby(list(by), sort=True).ngroup().to_numpy(np.int64)
-    groups = keys.drop_duplicates().sort_values(list(by), ignore_index=True)
+    group, groups = grouped(keys, by)
     cells = len(groups) * bins
     if cells > MAX_CELLS:
         raise InvalidInput(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.errors import InvalidInput
 from workbench.traces.calls import USER, calls, entries
-from workbench.traces.quantiles import grouped_quantiles
+from workbench.traces.quantiles import grouped, grouped_quantiles
 
 __all__ = ["ServiceMap", "service_map"]
 
@@ -45,10 +45,13 @@ class ServiceMap:
         """The map as `networkx.DiGraph`, columns as attributes; parallel connections of a pair become one edge."""
         import networkx as nx
 
-        graph = nx.DiGraph(seconds=self.seconds)
-        graph.add_nodes_from((row.pop("service"), row) for row in self.nodes.to_dict("records"))
-        heaviest = self.edges.sort_values("calls", kind="stable").to_dict("records")
-        graph.add_edges_from((row.pop("caller"), row.pop("callee"), row) for row in heaviest)
+        graph: Any = nx.DiGraph(seconds=self.seconds)
+        for node in self.nodes.to_dict("records"):
+            graph.add_node(node.pop("service"), **{str(name): value for name, value in node.items()})
+        # The connection with most calls is added last and names the edge.
+        for edge in self.edges.sort_values("calls", kind="stable").to_dict("records"):
+            pair = edge.pop("caller"), edge.pop("callee")
+            graph.add_edge(*pair, **{str(name): value for name, value in edge.items()})
         return graph
 
     def callees(self, service: str) -> list[str]:
@@ -88,9 +91,8 @@ def service_map(spans: pd.DataFrame, seconds: float | None = None) -> ServiceMap
     found = calls(spans)
     length = _length(spans) if seconds is None else float(seconds)
     keys = ["caller", "callee", "connection"]
-    edges = _summary(found, keys, "duration_ns")
+    edges, group = _summary(found, keys)
     served = found["server_ns"].notna().to_numpy()
-    group = found.groupby(keys, sort=True).ngroup().to_numpy(np.int64)
     at_server = found["server_ns"].to_numpy()[served].astype(np.int64)
     server_p50, server_p95 = grouped_quantiles(group[served], at_server, len(edges), (0.5, 0.95))
     rate = edges["calls"] / length if length > 0 else np.nan
@@ -104,7 +106,7 @@ def _nodes(spans: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     own = own.assign(error=(own["status"] == "error"))
     services = pd.Index(spans["service"].unique())
     outside = found[~found["callee"].isin(services)].rename(columns={"callee": "service"})
-    nodes = _summary(pd.concat([own, outside], ignore_index=True), ["service"], "duration_ns")
+    nodes, _ = _summary(pd.concat([own, outside], ignore_index=True), ["service"])
     kind = outside.groupby("service")["connection"].first().map(_KIND_OF_CONNECTION)
     callers = found[~found["caller"].isin(services)].groupby("caller")["connection"].first()
     kind_of_caller = pd.Series(np.where(callers.index == USER, "user", callers.map(_KIND_OF_CONNECTION)), callers.index)
@@ -116,15 +118,14 @@ def _nodes(spans: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     return nodes.reset_index()
 
 
-def _summary(rows: pd.DataFrame, keys: list[str], value: str) -> pd.DataFrame:
-    """Return calls, errors and quantiles per group, sorted by the keys."""
-    group: npt.NDArray[np.int64] = rows.groupby(keys, sort=True).ngroup().to_numpy(np.int64)
-    table = rows[keys].drop_duplicates().sort_values(keys, ignore_index=True)
+def _summary(rows: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """Return (calls, errors and quantiles of `duration_ns` per group, sorted by the keys; group of every row)."""
+    group, table = grouped(rows, keys)
     n = len(table)
-    p50, p95 = grouped_quantiles(group, rows[value].to_numpy(), n, (0.5, 0.95))
+    p50, p95 = grouped_quantiles(group, rows["duration_ns"].to_numpy().astype(np.int64), n, (0.5, 0.95))
     errors = np.bincount(group, weights=rows["error"].to_numpy(np.float64), minlength=n)
     counts = np.bincount(group, minlength=n)
-    return table.assign(calls=counts.astype(np.int64), errors=errors.astype(np.int64), p50_ns=p50, p95_ns=p95)
+    return table.assign(calls=counts.astype(np.int64), errors=errors.astype(np.int64), p50_ns=p50, p95_ns=p95), group
 
 
 def _length(spans: pd.DataFrame) -> float:

@@ -105,7 +105,7 @@ def timeline(data: TimelineData) -> Any:
 
     tips = [("time", "@at"), ("kind", "@kind"), ("service", "@service"), ("what", "@what"), ("lasted", "@lasted")]
     columns = ["kind", "service", "what", "at", "lasted", "strength"]
-    axis = hv.Dimension("lane", label="")
+    axis = hv.Dimension("lane", label="service")
     parts: list[Any] = [_spans(hv, [data.fault], LIGHT["bad"], 0.08)] if data.fault is not None else []
     long = rows[rows["end"].notna()]
     if len(long):
@@ -123,8 +123,8 @@ def timeline(data: TimelineData) -> Any:
         )
     names = [(len(data.lanes) - 1 - i, _label(lane.service, 30) or "everywhere") for i, lane in enumerate(data.lanes)]
     return hv.Overlay(parts).opts(
-        title=_label(data.title), width=940, height=90 + 42 * len(data.lanes), yticks=names, ylim=(-0.7, len(names) - 0.3),
-        xlim=data.window, xlabel="", ylabel="", show_legend=False, toolbar="above", backend="bokeh",
+        title=_label(data.title), width=940, height=90 + 42 * len(data.lanes), yticks=names,
+        ylim=(-0.7, len(names) - 0.3), xlim=data.window, xlabel="", ylabel="", show_legend=False, toolbar="above", backend="bokeh",
     )  # fmt: skip
 
 

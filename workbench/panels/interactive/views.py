@@ -1,4 +1,4 @@
-"""Live views with one canvas each: a widget whose module lies beside this file and whose state is data, never markup."""
+"""Live views with one canvas each: a widget whose module lies beside this file, whose state is data, never markup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["flame", "hypotheses", "service_map", "templates"]
 
 
 def flame(data: FlameData) -> Any:
-    """Return the flame graph as a widget: zoom on click, search, hover; `selection()` gives the chosen frames as a frame.
+    """Return the flame graph as a widget: zoom on click, search, hover; `selection()` gives back what was clicked.
 
     Rectangles travel as binary arrays; frames narrower than half a pixel are merged when drawn, so a million are fine.
     """
@@ -76,8 +76,8 @@ def service_map(data: ServiceMapData) -> Any:
         )  # fmt: skip
     edges = [
         {
-            "from": number[e.caller], "to": number[e.callee], "points": map_static.route(e, sizes), "says": map_static.edge_figures(e),
-            "state": map_static.edge_state(e), "silent": e.rate == 0,
+            "from": number[e.caller], "to": number[e.callee], "points": map_static.route(e, sizes),
+            "says": map_static.edge_figures(e), "state": map_static.edge_state(e), "silent": e.rate == 0,
             "width": 1.2 + 2.6 * math.sqrt(max(e.rate, 0.0) / busiest) if busiest > 0 else 1.5,
         }
         for e in data.edges
@@ -108,4 +108,4 @@ def hypotheses(data: HypothesesData) -> Any:
 def _shown(markup: str) -> Any:
     from IPython.display import HTML
 
-    return HTML(markup)
+    return HTML(markup)  # type: ignore[no-untyped-call]

@@ -61,8 +61,8 @@ class FlameWidget(anywidget.AnyWidget):
         data = self._data
         frame = pd.DataFrame(
             {
-                "function": pd.Series(data.function, dtype="str"), "file": pd.Series(data.file, dtype="str"), "line": data.line,
-                "depth": data.depth, "self": data.self_value, "total": data.value,
+                "function": pd.Series(data.function, dtype="str"), "file": pd.Series(data.file, dtype="str"),
+                "line": data.line, "depth": data.depth, "self": data.self_value, "total": data.value,
             }
         )  # fmt: skip
         if data.before is not None and data.after is not None:
@@ -82,8 +82,8 @@ class ServiceMapWidget(anywidget.AnyWidget):
 
     title = traitlets.Unicode("").tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
-    nodes = traitlets.List().tag(sync=True)
-    edges = traitlets.List().tag(sync=True)
+    nodes: Any = traitlets.List().tag(sync=True)
+    edges: Any = traitlets.List().tag(sync=True)
     width = traitlets.Float(0.0).tag(sync=True)
     height = traitlets.Float(0.0).tag(sync=True)
     lift = traitlets.Float(0.0).tag(sync=True)

@@ -27,10 +27,10 @@ def text(data: FlameData) -> str:
     lines = [head, f"  {subtitle(data)}"]
     wide = data.x1 - data.x0
     chosen = np.sort(np.argsort(-wide, kind="stable")[:40])
-    for i in chosen[wide[chosen] >= 0.01].tolist():
-        lines.append(
-            f"  {_figures(data, i):24} {'  ' * min(int(data.depth[i]), 20)}{clip(clean(data.function[i]), 80)}"
-        )
+    lines += [
+        f"  {_figures(data, i):24} {'  ' * min(int(data.depth[i]), 20)}{clip(clean(data.function[i]), 80)}"
+        for i in chosen[wide[chosen] >= 0.01].tolist()
+    ]
     lines += [f"  gone: {clip(clean(name), 80)}, {share(part)} before" for name, part in data.gone]
     return "\n".join([*lines, *([f"  {clean(data.note)}"] if data.note else [])])
 
@@ -159,8 +159,8 @@ def _functions(data: FlameData) -> Safe:
         order = np.argsort(-np.abs(data.after - data.before), kind="stable")[:20]
     rows = [
         (
-            clip(clean(data.function[i]), 120), clip(clean(data.file[i]), 80), quantity(float(data.self_value[i]), data.unit),
-            quantity(float(data.value[i]), data.unit), _figures(data, i),
+            clip(clean(data.function[i]), 120), clip(clean(data.file[i]), 80),
+            quantity(float(data.self_value[i]), data.unit), quantity(float(data.value[i]), data.unit), _figures(data, i),
         )
         for i in order.tolist()
     ]  # fmt: skip

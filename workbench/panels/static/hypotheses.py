@@ -16,7 +16,8 @@ __all__ = ["html", "text"]
 
 _KIND = {
     "errors": "bad", "dependency_down": "bad", "bad_deploy": "accent", "latency": "warn", "slow_query": "warn",
-    "lock_contention": "warn", "cpu_saturation": "warn", "memory_leak": "warn", "retry_storm": "info", "traffic_surge": "info",
+    "lock_contention": "warn", "cpu_saturation": "warn", "memory_leak": "warn", "retry_storm": "info",
+    "traffic_surge": "info",
 }  # fmt: skip
 _FULL = 40.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -225,7 +226,7 @@ def _band(chart: Chart, axes: _Axes) -> Safe | None:
     return el("path", el("title", "expected from the past"), d="".join(parts), class_="wb-band") if parts else None
 
 
-def _readable(chart: Chart, axes: _Axes) -> dict[str, object]:
+def _readable(chart: Chart, axes: _Axes) -> dict[str, Any]:
     """Return the values as attributes, for the optional hover script: x in pixels, clock times, shown values."""
     if len(chart.time) > _POINTS or len(chart.lines) > 4:
         return {}

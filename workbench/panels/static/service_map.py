@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from workbench.panels.data import MapEdge, MapNode, ServiceMapData
@@ -172,7 +173,7 @@ def _edge(edge: MapEdge, sizes: dict[str, float], busiest: float) -> Safe:
         d = f"M{x - 7:.1f} {y - size:.1f}c-14 -30 28 -30 14 0"
         return el("g", tip, el("path", d=d, class_=f"wb-edge wb-edge{tail}", stroke_width=wide))
     d = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         bend = (x1 - x0) * 0.45
         d += f"C{x0 + bend:.1f} {y0:.1f} {x1 - bend:.1f} {y1:.1f} {x1:.1f} {y1:.1f}"
     x, y = points[-1]
