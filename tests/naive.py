@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
+import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import SimpleNamespace
 
 # --- signals ---------------------------------------------------------------------------------------------------------
 
@@ -118,3 +123,206 @@ def canonical_labels(labels: Mapping[str, str]) -> str:
     import json
 
     return json.dumps({name: labels[name] for name in sorted(labels) if labels[name]}, separators=(",", ":"))
+
+
+# --- query -----------------------------------------------------------------------------------------------------------
+
+_BLANK = "\t\n\f\r "
+_SEVERITIES = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
+
+
+def _lower(text: str) -> str:
+    return "".join(c.lower()[0] for c in text)
+
+
+def _fits(parts: Sequence[object], text: str, blank: str) -> bool:
+    """Whether the whole text fits a pattern whose wildcards stand for characters not in `blank`."""
+    if not parts:
+        return not text
+    first, rest = parts[0], parts[1:]
+    if isinstance(first, str):
+        return text.startswith(first) and _fits(rest, text[len(first) :], blank)
+    if getattr(first, "value", "") == "?":
+        return bool(text) and text[0] not in blank and _fits(rest, text[1:], blank)
+    reach = next((i for i, c in enumerate(text) if c in blank), len(text))
+    return any(_fits(rest, text[i:], blank) for i in range(reach + 1))
+
+
+def _contains(parts: Sequence[object], text: str) -> bool:
+    text, parts = _lower(text), [_lower(p) if isinstance(p, str) else p for p in parts]
+    if all(isinstance(p, str) for p in parts):
+        phrase = "".join(str(p) for p in parts)
+        return re.sub(f"[{_BLANK}]+", " ", phrase) in re.sub(f"[{_BLANK}]+", " ", text)
+    return any(_fits(parts, text[i:j], _BLANK) for i in range(len(text) + 1) for j in range(i, len(text) + 1))
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _number(text: str, unit: bool) -> float | None:
+    factor = {"s": 1e9, "ms": 1e6, "": 1}
+    found = re.fullmatch(r"([+-]?\d+(?:\.\d*)?)(ms|s|)", text, re.ASCII)
+    return float(found[1]) * factor[found[2]] if found and (unit or not found[2]) else None
+
+
+def _level(text: str) -> tuple[int, int] | None:
+    if text.isascii() and text.isdigit():
+        return int(text), int(text)
+    low = _SEVERITIES.get(text.lower())
+    return None if low is None else (low, low + 3)
+
+
+def _within(value: object, ends: object, column: str) -> bool:
+    """Whether one value lies in a search Range."""
+    low, high = ends.low, ends.high  # type: ignore[attr-defined]
+    if column == "severity":
+        levels = [None if e is None else _level(e) for e in (low, high)]
+        if not value or (low is not None and levels[0] is None) or (high is not None and levels[1] is None):
+            return False
+        above = levels[0] is None or (value >= levels[0][0] if ends.include_low else value > levels[0][1])
+        return above and (levels[1] is None or (value <= levels[1][1] if ends.include_high else value < levels[1][0]))
+    numbers = [None if e is None else _number(e, column.endswith("_ns")) for e in (low, high)]
+    if any(n is not None for n in numbers) or not isinstance(value, str):
+        value = _number(value, False) if isinstance(value, str) else value
+        if value is None or any(e is not None and n is None for e, n in zip((low, high), numbers, strict=True)):
+            return False
+        low, high = numbers
+    above = low is None or (value >= low if ends.include_low else value > low)
+    return above and (high is None or (value <= high if ends.include_high else value < high))
+
+
+def search(node: object, row: Mapping[str, object], texts: Sequence[str]) -> bool:
+    """Whether one row (column -> value, None where missing; `texts` names the text columns) matches a search node."""
+    kind = type(node).__name__
+    if kind == "Everything":
+        return True
+    if kind == "Not":
+        return not search(node.part, row, texts)
+    if kind in ("And", "Or"):
+        return (all if kind == "And" else any)(search(part, row, texts) for part in node.parts)
+    if kind == "Text":
+        columns = texts if node.everywhere else [c for c in ("body", "name", "title") if c in row]
+        return any(row[c] is not None and _contains(node.pattern.parts, _spelled(row[c])) for c in columns)
+    column = node.field.name
+    if not (node.field.attribute and column in row):
+        special = {"status": "severity", "duration": "duration_ns"}.get(column, column)
+        column = special if special in row else {"service.name": "service"}.get(column, column)
+    value = row.get(column)
+    if value is None:
+        return False
+    if kind == "Exists":
+        return value != "" if isinstance(value, str) else column != "severity" or value != 0
+    if kind == "Compare":
+        low, high = (None, node.value) if "<" in node.op else (node.value, None)
+        ends = SimpleNamespace(low=low, high=high, include_low="=" in node.op, include_high="=" in node.op)
+        return _within(value, ends, column)
+    if kind == "Range":
+        return _within(value, node, column)
+    literal = node.pattern.literal
+    if column == "severity":
+        names = [name for name, low in _SEVERITIES.items() if low <= value < low + 4]
+        if literal is None:
+            return any(_fits(node.pattern.parts, name, "") for name in names)
+        level = _level(literal)
+        return bool(value) and level is not None and level[0] <= value <= level[1]
+    if literal is None or isinstance(value, str):
+        return _fits(node.pattern.parts, _spelled(value), "")
+    if isinstance(value, bool):
+        return literal.lower() == _spelled(value)
+    return _number(literal, column.endswith("_ns")) == value
+
+
+def window(samples: Sequence[tuple[int, float]], begin: int, end: int) -> list[tuple[int, float]]:
+    """Samples of (begin, end], in order."""
+    return [(t, v) for t, v in samples if begin < t <= end]
+
+
+def extrapolated(samples: Sequence[tuple[int, float]], begin: int, end: int, *, counter: bool) -> float | None:
+    """What `increase` (counter) or `delta` gives for the samples of (begin, end], times in ns; None for too few."""
+    inside = window(samples, begin, end)
+    if len(inside) < 2:
+        return None
+    (first, start), (last, final) = inside[0], inside[-1]
+    change = final - start
+    if counter:
+        change += sum(a for (_, a), (_, b) in pairwise(inside) if b < a)
+    sampled = (last - first) / 1e9
+    average = sampled / (len(inside) - 1)
+    before, after = (first - begin) / 1e9, (end - last) / 1e9
+    if before >= average * 1.1:
+        before = average / 2
+    if counter and change > 0 and start >= 0:
+        before = min(before, sampled * (start / change))
+    if after >= average * 1.1:
+        after = average / 2
+    return change * ((sampled + before + after) / sampled)
+
+
+def over_time(name: str, samples: Sequence[tuple[int, float]], begin: int, end: int) -> float | None:
+    """What a PromQL function of the samples of (begin, end] gives; None for nothing."""
+    inside = window(samples, begin, end)
+    values = [v for _, v in inside]
+    steps = list(pairwise(values))
+    if not values:
+        return None
+    if name in ("deriv", "idelta", "irate"):
+        if len(values) < 2:
+            return None
+        if name == "deriv":
+            return _slope(inside)
+        change = values[-1] - values[-2]
+        if name == "idelta":
+            return change
+        return (values[-1] if change < 0 else change) / ((inside[-1][0] - inside[-2][0]) / 1e9)
+    answers = {
+        "sum_over_time": lambda: math.fsum(values),
+        "avg_over_time": lambda: math.fsum(values) / len(values),
+        "min_over_time": lambda: min(values),
+        "max_over_time": lambda: max(values),
+        "count_over_time": lambda: float(len(values)),
+        "last_over_time": lambda: values[-1],
+        "present_over_time": lambda: 1.0,
+        "stddev_over_time": lambda: statistics.pstdev(values),
+        "changes": lambda: float(sum(a != b for a, b in steps)),
+        "resets": lambda: float(sum(b < a for a, b in steps)),
+    }
+    return answers[name]()
+
+
+def _slope(points: Sequence[tuple[int, float]]) -> float:
+    if len({v for _, v in points}) == 1:
+        return 0.0
+    return statistics.linear_regression([(t - points[0][0]) / 1e9 for t, _ in points], [v for _, v in points]).slope
+
+
+def aggregation(op: str, values: Sequence[float]) -> float:
+    """What a PromQL aggregation gives for the values of one group."""
+    answers = {
+        "sum": lambda: math.fsum(values),
+        "avg": lambda: math.fsum(values) / len(values),
+        "min": lambda: min(values),
+        "max": lambda: max(values),
+        "count": lambda: float(len(values)),
+        "stddev": lambda: statistics.pstdev(values),
+    }
+    return answers[op]()
+
+
+def bucket_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
+    """Quantile of one classic histogram of (upper bound, cumulative count), bounds rising, the last one +Inf."""
+    total = buckets[-1][1]
+    if len(buckets) < 2 or total == 0:
+        return math.nan
+    lower, below = 0.0, 0.0
+    for i, (upper, count) in enumerate(buckets):
+        if count >= q * total:
+            if math.isinf(upper):
+                return lower
+            if i == 0 and upper <= 0:
+                return upper
+            return lower + (upper - lower) * ((q * total - below) / (count - below))
+        lower, below = upper, count
+    return lower

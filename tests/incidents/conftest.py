@@ -44,20 +44,75 @@ def requests() -> pd.DataFrame:
 
 
 def telemetry(text: str = "") -> Telemetry:
-    events = build_events(
-        {
-            "time": [at(200), at(295), at(330)],
-            "kind": ["flag", "deploy", "alert"],
-            "service": ["shop" + text, "pay" + text, "shop" + text],
-            "title": ["Flag wide switched on" + text, "Deployed pay 2.0" + text, "Error budget burns" + text],
-        }
-    )
-    empty = np.empty(0, "datetime64[ns]")
     return Telemetry(
         window=(START, at(600)),
         metrics=build_samples(pd.DataFrame({"metric": ["m"]}), [0], [at(1)], [1.0]),
         logs=build_logs({"time": [at(310)], "severity": [17], "body": ["boom" + text], "service": ["pay"]}),
         spans=requests(),
-        profiles=build_profiles(empty, []) if False else _no_profiles(),
-        events=events,
+        profiles=build_profiles(
+            {
+                "time": [at(310), at(311)],
+                "service": ["pay"] * 2,
+                "sample_type": ["wall"] * 2,
+                "stack": [0, 1],
+                "value": [5, 900],
+            },
+            [[("main", "pay.py", 1), ("authorise", "pay.py", 9)], [("main", "pay.py", 1), ("idle", "pay.py", 2)]],
+            {"wall": "nanoseconds"},
+        ),
+        events=build_events(
+            {
+                "time": [at(200), at(295), at(330)],
+                "kind": ["flag", "deploy", "alert"],
+                "service": ["shop" + text, "pay", "shop" + text],
+                "title": ["Flag wide switched on" + text, "Deployed pay 2.0" + text, "Error budget burns" + text],
+            }
+        ),
     )
+
+
+def make(text: str = "", *, abstained: bool = False) -> Investigation:
+    """Return the investigation of the incident; `text` is appended to every text telemetry could have written."""
+    data = telemetry(text)
+    if abstained:
+        nothing = build_events({"time": np.empty(0, "datetime64[ns]")})
+        return Investigation(data.window, None, None, True, "Nothing stands out" + text, (), nothing, data, 0.1)
+    evidence = (
+        Evidence("errors", "pay", "errors", f"30 of 120 calls failed, 0 of 300 before{text}", "bench.spans('service:pay')",
+                 30.0, at(301), 120, "POST /pay"),
+        Evidence("waiting", "pay", "errors", "Threads waited", "bench.profiles('service:pay', sample_type='wall')",
+                 5.0, at(300), 2, "authorise"),
+    )  # fmt: skip
+    other = Evidence("latency", "shop", "latency", "shop was slow", "bench.spans('service:shop')", 3.0)
+    anomalies = build_events(
+        {"time": [at(305), at(306), at(310)], "kind": ["anomaly"] * 3, "service": ["shop", "pay", "pay"],
+         "title": ["duration rose" + text, "errors rose" + text, "later"]}
+    )  # fmt: skip
+    hypotheses = (
+        Hypothesis("pay" + text, "POST /pay" + text, "errors", 0.997, evidence),
+        Hypothesis("shop", "", "latency", 0.003, (other,)),
+    )
+    fault = (at(300), at(430))
+    return Investigation(
+        data.window, (START, at(295)), fault, False, "pay failed" + text, hypotheses, anomalies, data, 0.1
+    )
+
+
+@pytest.fixture(scope="session")
+def investigation() -> Investigation:
+    return make()
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Investigation:
+    return make(HOSTILE)
+
+
+@pytest.fixture(scope="session")
+def quiet() -> Investigation:
+    return make(abstained=True)
+
+
+@pytest.fixture(scope="session")
+def make_investigation() -> Callable[..., Investigation]:
+    return make

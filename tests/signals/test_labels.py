@@ -6,7 +6,6 @@ import copy
 import pickle
 import time as clock
 
-import naive
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +13,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import naive
 from workbench.errors import InvalidInput, NotFound, ShapeError
 from workbench.signals import build_metrics, check_metrics, labels_of
 from workbench.signals.labels import LabelIndex

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import naive
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import naive
 from workbench.errors import InvalidInput, ShapeError
 from workbench.signals import build_metrics, build_samples, check_metrics, grid, labels_of
 from workbench.signals.samples import STALE_NAN

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-import naive
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests import naive
 from workbench.errors import ShapeError
 from workbench.signals import build_events, build_logs, build_spans, check_events, check_logs, check_spans
 from workbench.signals.rows import EVENT_COLUMNS, LOG_COLUMNS, SPAN_COLUMNS, SPAN_KINDS, SPAN_STATUS, link_parents

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import naive
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import naive
 from workbench.errors import ShapeError
 from workbench.signals import Samples, build_samples, check_samples, concat_samples
 from workbench.signals.samples import STALE_NAN, is_stale

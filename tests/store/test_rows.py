@@ -7,7 +7,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
-import worlds
+from tests.store import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

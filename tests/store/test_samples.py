@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from unittest.mock import patch
 
-import naive
+from tests import naive
 import numpy as np
 import pandas as pd
 import pytest
-import worlds
+from tests.store import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -101,6 +101,7 @@ EXAMPLES: dict[str, tuple[str, bytes]] = {
     "otlp": ("traces.bin", otlp_traces().SerializeToString()),
     "otlp-json": ("logs.json", _otlp_json()),
     "prometheus": ("metrics.txt", b'# TYPE up gauge\nup{job="cart"} 1\nup{job="stock"} 0\n'),
+    "openmetrics": ("metrics.om", b'# TYPE up gauge\nup{job="cart"} 1\nup{job="stock"} 0\n# EOF\n'),
     "table": ("logs.csv", b"time,body,service,severity\n2024-05-01T12:00:00Z,hello,cart,INFO\n"),
     "samples": ("samples.parquet", _samples()),
     "collapsed": ("stacks.txt", b"main;handle;work 12\nmain;handle 3\n"),

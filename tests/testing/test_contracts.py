@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import pytest
-from examples import EXAMPLES
 
+from tests.testing.examples import EXAMPLES
 from workbench import registry
 from workbench.diagnose import Evidence, Investigation, investigate
 from workbench.signals import Batch, build_logs, check_batch
@@ -30,20 +30,25 @@ def hostile() -> Investigation:
     return investigate(incident_world(hostile=True))
 
 
+ONLY_NAMED = {"samples": "table", "openmetrics": "prometheus"}
+"""Formats that are read when asked for, and what finds their files otherwise."""
+
+
 def built_in(group: str) -> Any:
     return pytest.mark.parametrize("name", list(registry.BUILTINS[group]))
 
 
 @built_in("workbench.sources")
 def test_sources(name: str) -> None:
-    check_source(registry.load("workbench.sources", name)(), EXAMPLES[name][1], EXAMPLES[name][0])
+    path, example = EXAMPLES[name]
+    check_source(registry.load("workbench.sources", name)(), example, path, detected=name not in ONLY_NAMED)
 
 
 def test_no_source_claims_the_example_of_another() -> None:
     sources = {name: registry.load("workbench.sources", name)() for name in registry.BUILTINS["workbench.sources"]}
     for name, (path, example) in EXAMPLES.items():
         first = next(other for other, source in sources.items() if source.detect(example, path))
-        assert first == name
+        assert first == ONLY_NAMED.get(name, name)
 
 
 @built_in("workbench.codecs")
@@ -131,7 +136,7 @@ def test_check_source_accepts_the_sound_and_names_the_broken() -> None:
             check_source(broken, example)
     with pytest.raises(ValueError, match="not sorted"):
         check_source(Unsorted(), example)
-    with pytest.raises(AssertionError, match="does not recognise its own"):
+    with pytest.raises(AssertionError, match="says False to its own example"):
         check_source(Text(), b"something else")
 
 
@@ -152,7 +157,7 @@ class Plain:
 class Rounding(Plain):
     def decode(self, data: bytes, out: Any) -> None:
         super().decode(data, out)
-        out += 0.0 if out.dtype.kind == "f" else 0
+        out[:] = np.nan_to_num(out)
 
 
 class Crashing(Plain):

@@ -58,7 +58,8 @@ def episodes(
     if not lower <= threshold or open_after < 1 or close_after < 1 or refractory < 0:
         raise InvalidInput(
             f"episodes was given threshold={threshold}, close={lower}, open_after={open_after},"
-            f" close_after={close_after}, refractory={refractory}: close <= threshold, steps >= 1 and refractory >= 0 are needed."
+            f" close_after={close_after}, refractory={refractory}: close <= threshold, steps >= 1 and"
+            " refractory >= 0 are needed."
         )
     t = block.shape[1]
     if not block.size:

@@ -203,21 +203,21 @@ def _baseline(detector: LevelShift, past: Block, seasonal_level: Block) -> tuple
     count = np.isfinite(past).sum(axis=1)
     center = quantile_of_sorted(ordered, count, 0.5)
     mad = median(np.abs(ordered - center[:, None]))
-    # A series that is nearly always the same has a MAD of 0; the range of its middle 80 % may still know better.
+    # Of two modes a MAD sees the heavier one only, and 0 where most samples agree: the middle 80 % know better.
     spread = (quantile_of_sorted(ordered, count, 0.9) - quantile_of_sorted(ordered, count, 0.1)) / 2.5631
-    scale = np.maximum(MAD_TO_SIGMA * mad, np.where(mad == 0, spread, 0.0))
-    scale = np.maximum(scale, _quantum(ordered, center))
+    scale = np.maximum(MAD_TO_SIGMA * mad, spread)
+    scale = np.maximum(scale, _quantum(ordered, center, spread))
     center = np.where(count >= detector.warmup, center, np.nan)[:, None]
     floor = np.maximum(detector.floor_share * np.abs(center + seasonal_level), max(detector.floor, 1e-12))
     return center, np.maximum(scale[:, None], floor)
 
 
-def _quantum(ordered: Block, center: Block) -> Block:
-    """Return the smallest step between different past values: a series that moves in steps is not surprising by one."""
+def _quantum(ordered: Block, center: Block, spread: Block) -> Block:
+    """Return the smallest step between different past values: a series that moves in steps does so by one at least."""
     step = np.diff(ordered, axis=1)
     real = step > 1e-6 * np.abs(center)[:, None]
     smallest = np.where(real, step, np.inf).min(axis=1, initial=np.inf)
-    return np.where(np.isfinite(smallest), smallest, 0.0)
+    return np.where(np.isfinite(smallest) & (spread > 0), smallest, 0.0)
 
 
 def _calibrate(distance: Block) -> tuple[Block, Block]:

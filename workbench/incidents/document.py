@@ -130,7 +130,11 @@ def _section_html(section: Section) -> str:
     if timed:
         body = "<table><tbody>" + "".join(map(_row_html, section.statements)) + "</tbody></table>"
     else:
-        body = "<ul>" + "".join(f"<li>{_item_html(item, section_draft=draft)}</li>" for item in section.statements) + "</ul>"
+        body = (
+            "<ul>"
+            + "".join(f"<li>{_item_html(item, section_draft=draft)}</li>" for item in section.statements)
+            + "</ul>"
+        )
     return f'<section class="wb-section-{_html(section.key)}"><h3>{_html(section.title)}{badge}</h3>{body}</section>'
 
 

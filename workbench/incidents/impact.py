@@ -94,7 +94,10 @@ class Impact:
             "95th percentile": lambda p: wording.milliseconds(p.p95_ns),
             "minutes": lambda p: f"{p.seconds / 60:.1f}",
         }
-        cells = {name: [f(period) for f in rows.values()] for name, period in (("before", self.before), ("during", self.during))}
+        cells = {
+            name: [f(period) for f in rows.values()]
+            for name, period in (("before", self.before), ("during", self.during))
+        }
         return pd.DataFrame({"incoming": list(rows), **cells})
 
     def __repr__(self) -> str:
@@ -146,7 +149,9 @@ def impact(investigation: Investigation) -> Impact:
     fault = investigation.fault or investigation.window
     baseline = investigation.baseline or (investigation.window[0], fault[0])
     requests = _judge(entry, baseline)
-    recovered = _recovered(requests, baseline, fault[0], investigation.window[1])
+    recovered = np.datetime64("NaT", "ns")
+    if investigation.fault is not None:
+        recovered = _recovered(requests, baseline, fault[0], investigation.window[1])
     until = fault[1] if np.isnat(recovered) else recovered
     during = (fault[0], max(until, fault[0] + np.timedelta64(1, "ns")))
     services = tuple(str(name) for name in requests["service"].value_counts().index[:3])
@@ -198,9 +203,7 @@ def _period(requests: pd.DataFrame, window: Window) -> Period:
     )
 
 
-def _recovered(
-    requests: pd.DataFrame, baseline: Window, began: np.datetime64, end: np.datetime64
-) -> np.datetime64:
+def _recovered(requests: pd.DataFrame, baseline: Window, began: np.datetime64, end: np.datetime64) -> np.datetime64:
     """Return the end of the last bin with too many affected requests, if enough quiet bins with traffic follow it.
 
     A bin is bad when its affected requests exceed the share before by three standard deviations of a binomial, and are

@@ -102,7 +102,9 @@ def _summary(investigation: Investigation, suspect: Hypothesis, cost: Impact) ->
     words = wording.KIND_WORDS.get(suspect.kind, suspect.kind)
     strongest = max(suspect.evidence, key=lambda item: item.strength, default=None)
     began = wording.instant(cost.window[0])
-    first = f"From {began} UTC, {_where(suspect)} showed {words} (probability {wording.probability(suspect.probability)})."
+    first = (
+        f"From {began} UTC, {_where(suspect)} showed {words} (probability {wording.probability(suspect.probability)})."
+    )
     during = cost.during
     if during.requests:
         second = (
@@ -140,7 +142,9 @@ def _impact(cost: Impact) -> tuple[Statement, ...]:
             cost.query,
         ),
         Statement(f"Duration: {cost.minutes:.1f} minutes.", cost.query),
-        Statement("How many people does this stand for, and what did it cost (error budget, money, trust)?", draft=True),
+        Statement(
+            "How many people does this stand for, and what did it cost (error budget, money, trust)?", draft=True
+        ),
     )
 
 
@@ -200,7 +204,9 @@ def _trigger(investigation: Investigation, suspect: Hypothesis) -> tuple[Stateme
         when = f"{gap} before it began" if at <= began else f"{gap} after it began"
         text = f"{kind} of {service or 'the whole system'} ({what}), {when}, {place}."
         lines.append(Statement(text, wording.call("events", f"kind:{kind}", window), time=at))
-    lines.append(Statement("A change close in time is a lead, not a cause: does the evidence connect them?", draft=True))
+    lines.append(
+        Statement("A change close in time is a lead, not a cause: does the evidence connect them?", draft=True)
+    )
     return tuple(lines)
 
 
@@ -222,14 +228,18 @@ def _detection(investigation: Investigation) -> tuple[Statement, ...]:
     alert = _first_alert(investigation)
     if alert is not None:
         gap = wording.duration(np.datetime64(alert["time"]) - began)
-        lines = [Statement(f"By the alert \"{alert['title']}\" of {alert['service'] or 'the system'}, after {gap}.", query)]
+        lines = [
+            Statement(f'By the alert "{alert["title"]}" of {alert["service"] or "the system"}, after {gap}.', query)
+        ]
     else:
         lines = [Statement("No alert fired in the faulty part of the window.", query)]
     onsets = [item for h in investigation.hypotheses[:1] for item in h.evidence if not np.isnat(item.onset)]
     if onsets:
         early = min(onsets, key=lambda item: item.onset)
         gap = wording.duration(early.onset - began)
-        lines.append(Statement(f"The earliest evidence was visible {gap} after it began: {early.statement}", early.query))
+        lines.append(
+            Statement(f"The earliest evidence was visible {gap} after it began: {early.statement}", early.query)
+        )
     lines.append(Statement("What should have detected it?", draft=True))
     return tuple(lines)
 
@@ -279,11 +289,11 @@ def _quiet(investigation: Investigation, title: str | None) -> Postmortem:
     )
     cost = impact(investigation)
     whole = cost.during
-    measured = f"Of {whole.requests:,} incoming requests {whole.failed:,} failed ({wording.share(whole.failed, whole.requests)})."
+    measured = f"Of {whole.requests:,} requests from {wording.instant(cost.window[0])} on, {whole.failed:,} failed ({wording.share(whole.failed, whole.requests)})."
     sections = (
         Section("summary", "Summary", (Statement(investigation.summary, _again(investigation)),)),
         Section("looked", "What was looked at", tuple(looked)),
-        Section("impact", "Requests in this window", (Statement(measured, cost.query),)),
+        Section("impact", "Incoming requests", (Statement(measured, cost.query),)),
         Section(
             "next",
             "What to try",

@@ -95,7 +95,9 @@ def _functions(profiles: Any, component: str) -> pd.DataFrame:
     frame = profiles.stacks["frame"].to_numpy(np.int64)[samples["stack"].to_numpy(np.int64)]
     named = samples.assign(function=profiles.frames["function"].to_numpy(object)[frame])
     sums = named.groupby(["service", "sample_type", "function"], sort=False)["value"].agg(["size", "sum"]).reset_index()
-    sums = sums.assign(named=sums["function"] == component).sort_values(["named", "sum"], ascending=False, kind="stable")
+    sums = sums.assign(named=sums["function"] == component).sort_values(
+        ["named", "sum"], ascending=False, kind="stable"
+    )
     units = sums["sample_type"].map(dict(profiles.unit)).fillna("")
     return sums.drop(columns="named").rename(columns={"size": "samples", "sum": "value"}).assign(unit=units)
 

@@ -6,8 +6,8 @@ template keeps its number for ever: when it is merged, its number becomes an ali
 
 References
 ----------
-He et al., "Drain", ICWS 2017, and Yu et al., "Brain", TSC 2023, for what counts as a template; Khan et al., ICSE 2022, for
-how accuracy is measured.
+He et al., "Drain", ICWS 2017, and Yu et al., "Brain", TSC 2023, for what counts as a template; Khan et al., ICSE 2022,
+for how accuracy is measured.
 """
 
 from __future__ import annotations

@@ -45,8 +45,9 @@ def top_diff(before: Profiles, after: Profiles, sample_type: str) -> pd.DataFram
     Returns
     -------
     DataFrame
-        `function`, `file`; values `before_self`, `before_total`, `self`, `total` (int64); shares of their side `self_before`,
-        `self_after`, `total_before`, `total_after` (float64, 0-1); `self_delta`, `total_delta` = after - before.
+        `function`, `file`; values `before_self`, `before_total`, `self`, `total` (int64); shares of their side
+        `self_before`, `self_after`, `total_before`, `total_after` (float64, 0-1); `self_delta`, `total_delta` = after
+        - before.
     """
     nodes = diff(before, after, sample_type)
     names = ("before_self", "before_total", "self", "total")
@@ -63,7 +64,7 @@ def top_diff(before: Profiles, after: Profiles, sample_type: str) -> pd.DataFram
 
 def _by_function(nodes: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """Sum columns of the nodes per function; a column of meaning "total" skips nodes below their own function."""
-    group = nodes.groupby(["function", "file"], sort=True).ngroup().to_numpy(np.int64)
+    group = nodes.groupby(["function", "file"], sort=True).ngroup().to_numpy().astype(np.int64)
     table = nodes[["function", "file"]].drop_duplicates().sort_values(["function", "file"], ignore_index=True)
     outermost = ~_recursive(nodes, group)
     for name, meaning in columns.items():

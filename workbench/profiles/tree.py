@@ -8,6 +8,7 @@ samples or nodes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from workbench.errors import InvalidInput, ShapeError
 from workbench.signals import Profiles
 
 __all__ = ["Tree", "check_sample_type", "layout", "merge_stacks", "stack_values", "totals"]
+
+Numbers: TypeAlias = npt.NDArray[Any]
+"""Widths: int64 where they are counts, float64 where they are shares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +128,7 @@ def merge_stacks(stacks: pd.DataFrame, frames: pd.DataFrame, used: npt.NDArray[n
 
 def _function_codes(frames: pd.DataFrame) -> tuple[npt.NDArray[np.int64], pd.DataFrame]:
     names = frames[["function", "file"]]
-    codes = names.groupby(["function", "file"], sort=True, dropna=False).ngroup().to_numpy(np.int64)
+    codes = names.groupby(["function", "file"], sort=True, dropna=False).ngroup().to_numpy().astype(np.int64)
     return codes, names.drop_duplicates().sort_values(["function", "file"], ignore_index=True)
 
 
@@ -157,7 +161,7 @@ def totals(
     return total
 
 
-def layout(tree: Tree, width: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def layout(tree: Tree, width: Numbers) -> tuple[npt.NDArray[np.int64], Numbers]:
     """Return (preorder of the nodes, left edge of each node): siblings side by side, the widest first.
 
     Parameters
@@ -188,7 +192,7 @@ def layout(tree: Tree, width: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.i
     return np.argsort(at), x0
 
 
-def _exclusive_sum(values: npt.NDArray[np.int64], first: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+def _exclusive_sum(values: Numbers, first: npt.NDArray[np.bool_]) -> Numbers:
     """Return the sum of the values before each one within its run; `first` marks where runs begin."""
-    before = np.cumsum(values) - values
+    before: Numbers = np.cumsum(values) - values
     return before - np.maximum.accumulate(np.where(first, before, 0)) if len(values) else before

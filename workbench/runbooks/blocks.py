@@ -105,7 +105,9 @@ def _add_output(page: Page, output: Any) -> None:
     elif kind == "error":
         said = f"{output.get('ename', '')}: {output.get('evalue', '')}"
         trace = _ansi(_text(output.get("traceback"), "\n"))
-        page.blocks.append(Block("error", Markup("<p>{}</p><details><summary>traceback</summary>{}</details>").format(said, trace)))
+        page.blocks.append(
+            Block("error", Markup("<p>{}</p><details><summary>traceback</summary>{}</details>").format(said, trace))
+        )
     elif kind in ("display_data", "execute_result"):
         mark = output.get("metadata", {}).get("workbench")
         mark = mark if isinstance(mark, dict) else {}
@@ -172,7 +174,11 @@ def _ansi(text: str) -> Markup:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + f"\n... {len(text) - _LONGEST_TEXT:,} more characters"
+    return (
+        text
+        if len(text) <= _LONGEST_TEXT
+        else text[:_LONGEST_TEXT] + f"\n... {len(text) - _LONGEST_TEXT:,} more characters"
+    )
 
 
 def _highlight(source: str) -> Markup:

@@ -90,7 +90,9 @@ def _styles(sheets: list[str]) -> str:
     dark = HtmlFormatter(style="github-dark").get_style_defs(".code pre").splitlines()
     rules = [
         "\n".join(rule for rule in light if rule.startswith(".code pre .")),
-        "@media screen and (prefers-color-scheme:dark){" + "".join(r for r in dark if r.startswith(".code pre .")) + "}",
+        "@media screen and (prefers-color-scheme:dark){"
+        + "".join(r for r in dark if r.startswith(".code pre ."))
+        + "}",
     ]
     return "\n".join([(_STATIC / "page.css").read_text(encoding="utf-8"), *rules, *sheets])
 

@@ -25,9 +25,20 @@ _PANEL = TAGS | _TABLE | _TEXT | frozenset(["article", "section", "header", "foo
 _CELL = frozenset(["colspan", "rowspan", "scope"])
 _IMAGE_DATA = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+\Z")
 _LINK = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
-_BAD_CSS = re.compile(r"url\s*\(|image-set|@import|expression|behavior|javascript|[\\<]|position\s*:\s*(?:fixed|sticky)", re.IGNORECASE)
+_BAD_CSS = re.compile(
+    r"url\s*\(|image-set|@import|expression|behavior|javascript|[\\<]|position\s*:\s*(?:fixed|sticky)", re.IGNORECASE
+)
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-_STYLE_PROPERTIES = {"text-align", "color", "background-color", "font-weight", "font-style", "white-space", "width", "font-size"}
+_STYLE_PROPERTIES = {
+    "text-align",
+    "color",
+    "background-color",
+    "font-weight",
+    "font-style",
+    "white-space",
+    "width",
+    "font-size",
+}
 
 
 def _filter(tag: str, attribute: str, value: str) -> str | None:
@@ -58,7 +69,12 @@ _TABLE_CLEANER = nh3.Cleaner(
 )
 _MARKDOWN_CLEANER = nh3.Cleaner(
     tags=set(_TABLE | _TEXT) | {"img", "a"},
-    attributes={"*": {"title", "style", *_CELL}, "img": {"src", "alt", "width", "height"}, "a": {"href"}, "code": {"class"}},
+    attributes={
+        "*": {"title", "style", *_CELL},
+        "img": {"src", "alt", "width", "height"},
+        "a": {"href"},
+        "code": {"class"},
+    },
     filter_style_properties=_STYLE_PROPERTIES,
     link_rel="noopener noreferrer",
     **_COMMON,

@@ -74,7 +74,7 @@ def read(
     return _single(root, sources, values, mapping, at)
 
 
-class _UnknownFormat(SourceError):
+class _UnknownFormatError(SourceError):
     """No source recognises a file's content."""
 
 
@@ -105,6 +105,8 @@ def _folder(
             for batch in _file(file, name, sources, values, mapping, at):
                 yielded = True
                 yield name, batch
+        except _UnknownFormatError:
+            yield name, Batch(skips=Counter({f"{name} is of no known format": 1}))
         except WorkbenchError as error:
             yield (
                 name,
@@ -174,7 +176,7 @@ def detect(file: Path, name: str, sources: list[Source], options: ReadOptions) -
         head = peek(unpack(raw, name, options))
     found = next((source for source in sources if source.detect(head, name)), None)
     if found is None:
-        raise _UnknownFormat(
+        raise _UnknownFormatError(
             f"{name} is of no known format (known are {', '.join(sorted(s.name for s in sources))}): name the format,"
             " or convert the file."
         )

@@ -74,7 +74,9 @@ def csv_frames(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 frame = next(reader, None)
-            skips["row with a wrong number of fields"] += sum(str(w.message).count("Skipping line") for w in caught)
+            wrong = sum(str(w.message).count("Skipping line") for w in caught)
+            if wrong:
+                skips["row with a wrong number of fields"] += wrong
             if frame is None:
                 break
             guard.pause()
@@ -84,8 +86,6 @@ def csv_frames(
         if isinstance(error, SourceError | LimitExceeded):
             raise
         raise SourceError(f"{path} cannot be read as delimited text: {str(error)[:200]}; check its quotes.") from error
-    for reason in [reason for reason, count in skips.items() if not count]:
-        del skips[reason]
 
 
 def _count_replaced(frame: pd.DataFrame, skips: Counter[str]) -> None:

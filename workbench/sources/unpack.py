@@ -195,18 +195,18 @@ def lines(stream: BinaryIO, cap: int, skips: Counter[str]) -> Iterator[str]:
 
 def _utf16_lines(reader: BinaryIO, cap: int, skips: Counter[str]) -> Iterator[str]:
     text = io.TextIOWrapper(reader, encoding="utf-16", errors="replace", newline=None)
-    while True:
-        line = text.readline(cap + 1)
-        if not line:
-            return
-        if len(line) > cap:
-            skips["line longer than intake.max_body_bytes"] += 1
-            while line and not line.endswith("\n"):
-                line = text.readline(_BLOCK)
-            continue
-        if "\ufffd" in line:
-            skips["invalid UTF-16 replaced"] += 1
-        yield line.rstrip("\r\n")
+    try:
+        while line := text.readline(cap + 1):
+            if len(line) > cap:
+                skips["line longer than intake.max_body_bytes"] += 1
+                while line and not line.endswith("\n"):
+                    line = text.readline(_BLOCK)
+                continue
+            if "\ufffd" in line:
+                skips["invalid UTF-16 replaced"] += 1
+            yield line.rstrip("\r\n")
+    finally:
+        text.detach()
 
 
 def messages(stream: BinaryIO, path: str, cap: int, skips: Counter[str]) -> Iterator[bytes]:

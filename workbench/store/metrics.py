@@ -264,7 +264,7 @@ def gather(
     at[order] = np.cumsum(pieces.count[order]) - pieces.count[order]
     total = int(pieces.count.sum())
     time, value = np.empty(total, np.int64), np.empty(total)
-    where = np.split(at, np.cumsum([len(p.series) for p in parts])[:-1])
+    where = np.split(at, np.cumsum([len(p.series) for p in parts], dtype=np.int64))[: len(parts)]
     for (_, chunks), r, a in zip(segments, rows, where, strict=False):
         chunks.fill(r, a, time, value)
     for h, k, a in zip(hot, kept, where[len(segments) :], strict=True):

@@ -20,7 +20,14 @@ __all__ = ["check_source"]
 HEAD = 65_536
 
 
-def check_source(source: Source, example: bytes, path: str = "example", options: ReadOptions | None = None) -> None:
+def check_source(
+    source: Source,
+    example: bytes,
+    path: str = "example",
+    options: ReadOptions | None = None,
+    *,
+    detected: bool = True,
+) -> None:
     """Check one source with one small file of its format.
 
     Parameters
@@ -32,16 +39,19 @@ def check_source(source: Source, example: bytes, path: str = "example", options:
     path : str, optional
         Its name, for sources that look at the ending.
     options : ReadOptions, optional
+    detected : bool, optional
+        Whether the example is recognised; False for a format that is read only when it is named.
 
     Raises
     ------
     AssertionError
-        If the example is not recognised or gives nothing; a batch is no shape; a second reading, or one in small
+        If the example is not recognised as told, or gives nothing; a batch is no shape; a second reading, or one in small
         pieces, differs; or cut, flipped or random bytes give any other error than this package's own.
     """
     told = options if options is not None else ReadOptions()
     require(isinstance(getattr(source, "name", None), str), f"{type(source).__name__} has no name.")
-    require(source.detect(example[:HEAD], path) is True, f"{source.name} does not recognise its own example.")
+    recognised = source.detect(example[:HEAD], path)
+    require(recognised is detected, f"{source.name} says {recognised!r} to its own example, not {detected}.")
     for foreign in (b"", b"\x00" * 64, np.random.default_rng(0).bytes(512)):
         require(
             source.detect(foreign, "unknown") is False, f"{source.name} claims {foreign[:8]!r}..., which is not its."

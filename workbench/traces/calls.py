@@ -61,7 +61,10 @@ def entries(spans: pd.DataFrame) -> npt.NDArray[np.bool_]:
     parent = parents(spans)
     kind = _codes(spans["kind"], _CLIENT_KINDS, _SERVER_KINDS)
     service = pd.factorize(spans["service"])[0]
-    return _entries(parent, kind, service)[0] | ((parent < 0) & (kind != 1))
+    background = (parent < 0) & (kind != 1)
+    receives, _ = _entries(parent, kind, service)
+    receives |= background
+    return receives
 
 
 def _codes(kind: pd.Series, client: Sequence[str], server: Sequence[str]) -> npt.NDArray[np.int8]:

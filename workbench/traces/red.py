@@ -52,7 +52,9 @@ class RedTable:
     @property
     def rate(self) -> npt.NDArray[np.float64]:
         """Calls per second, float64 of shape (g, t)."""
-        return self.calls / (self.step / np.timedelta64(1, "s"))
+        per_second = float(self.step / np.timedelta64(1, "s"))
+        out: npt.NDArray[np.float64] = self.calls / per_second
+        return out
 
     @property
     def error_share(self) -> npt.NDArray[np.float64]:
@@ -114,16 +116,16 @@ def red(
         (first + width * np.arange(bins)).view("datetime64[ns]"),
         np.timedelta64(width, "ns"),
         np.bincount(cell, minlength=cells).astype(np.float64).reshape(shape),
-        np.bincount(cell, weights=failed, minlength=cells).reshape(shape),
+        np.bincount(cell, weights=failed, minlength=cells).astype(np.float64).reshape(shape),
         p50.reshape(shape),
         p95.reshape(shape),
     )
 
 
 def _grid(start: np.datetime64, end: np.datetime64, step: np.timedelta64) -> tuple[int, int, int]:
-    first = int(np.datetime64(start, "ns").view(np.int64))
-    last = int(np.datetime64(end, "ns").view(np.int64))
-    width = int(np.timedelta64(step, "ns").view(np.int64))
+    first = int(start.astype("datetime64[ns]").astype(np.int64))
+    last = int(end.astype("datetime64[ns]").astype(np.int64))
+    width = int(step.astype("timedelta64[ns]").astype(np.int64))
     if last <= first or width <= 0 or np.isnat(start) or np.isnat(end) or np.isnat(step):
         raise InvalidInput(f"window {start} to {end} with step {step} is empty: start < end and step > 0 are needed.")
     return first, last, width
