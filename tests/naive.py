@@ -326,3 +326,151 @@ def bucket_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
             return lower + (upper - lower) * ((q * total - below) / (count - below))
         lower, below = upper, count
     return lower
+
+
+# --- detect ----------------------------------------------------------------------------------------------------------
+
+
+def finite_median(values: Sequence[float]) -> float:
+    kept = [v for v in values if math.isfinite(v)]
+    return statistics.median(kept) if kept else math.nan
+
+
+def linear_quantile(values: Sequence[float], q: float) -> float:
+    kept = sorted(v for v in values if math.isfinite(v))
+    if not kept:
+        return math.nan
+    position = (len(kept) - 1) * q
+    low, high = math.floor(position), math.ceil(position)
+    return kept[low] * (1 - (position - low)) + kept[high] * (position - low)
+
+
+def seasonal_median(values: Sequence[float], at: int, period: int, cycles: int = 5) -> float:
+    """The median of one series at the same phase, one step more and less, in the cycles before column `at`."""
+    seen = [at - period * k + j for k in range(1, cycles + 1) for j in (-1, 0, 1)]
+    return finite_median([values[i] for i in seen if i >= 0])
+
+
+def level_scores(values: Sequence[float], window: int, warmup: int, recent: int, memory: int, hold: int) -> list[float]:
+    """Scores of one series without season, sample by sample, as LevelShift with a floor of 5 % defines them."""
+    base, distance, scores = list(values), [math.nan] * len(values), [math.nan] * len(values)
+    knee, tail, held, due, block_end, center, scale = 1.5, 0.5, 0, 0, warmup, math.nan, math.nan
+    for i in range(warmup, len(values)):
+        if i == block_end:
+            past = [v for v in base[max(0, i - window) : i] if math.isfinite(v)]
+            center = finite_median(past) if len(past) >= warmup else math.nan
+            block_end = i + max(1, min(i, window) // 10)
+            if past:
+                middle = finite_median(past)
+                spread = (linear_quantile(past, 0.9) - linear_quantile(past, 0.1)) / 2.5631
+                steps = [b - a for a, b in pairwise(sorted(past)) if b - a > 1e-6 * abs(middle)]
+                quantum = min(steps) if steps and spread > 0 else 0.0
+                mad = 1.4826 * finite_median([abs(v - middle) for v in past])
+                scale = max(mad, spread, quantum, 0.05 * abs(middle), 1e-12)
+            if i >= due:
+                known = [d for d in distance[max(0, i - memory) : i] if math.isfinite(d)]
+                weight = len(known) / (len(known) + 10)
+                knee = weight * (linear_quantile(known, 0.9) if known else 0) + (1 - weight) * 1.5
+                excess = [d - knee for d in known if d > knee]
+                tail = (sum(excess) + 5) / (len(excess) + 10)
+                due = i + min(i, memory) // 20
+        size = math.nan
+        if math.isfinite(values[i]) and math.isfinite(center):
+            size = abs(finite_median(values[max(0, i - recent + 1) : i + 1]) - center) / scale
+            scores[i] = min(50.0, 1 + (size - knee) / (tail * math.log(10)) if size > knee else size / knee)
+            distance[i] = min(size, knee + 2 * tail * math.log(10))
+        if math.isfinite(scores[i]):
+            held = held + 1 if scores[i] > 3 else 0
+            if scores[i] > 3 and held <= hold:
+                base[i] = math.nan
+    return scores
+
+
+def level_episodes(
+    scores: Sequence[float], threshold: float, close: float, open_after: int, close_after: int, refractory: int
+) -> list[tuple[int, int]]:
+    """Half-open columns of the episodes of one series, by walking along it with a switch."""
+    found: list[list[int]] = []
+    active = False
+    for i in range(len(scores)):
+        ahead = scores[i : i + open_after]
+        behind = scores[i : i + close_after]
+        opens = len(ahead) == open_after and all(s >= threshold for s in ahead)
+        closes = len(behind) == close_after and not any(s >= close for s in behind)
+        if active and closes:
+            active = False
+        elif not active and opens:
+            active = True
+            found.append([i, i])
+        if active:
+            found[-1][1] = i + 1
+    joined: list[list[int]] = []
+    for start, end in found:
+        if joined and refractory and start - joined[-1][1] <= refractory:
+            joined[-1][1] = end
+        else:
+            joined.append([start, end])
+    return [(start, end) for start, end in joined]
+
+
+# --- traces ----------------------------------------------------------------------------------------------------------
+
+
+def span_depth(parent: Sequence[int], row: int) -> int:
+    return 0 if parent[row] < 0 else 1 + span_depth(parent, parent[row])
+
+
+def span_self_time(start: Sequence[int], duration: Sequence[int], parent: Sequence[int], row: int) -> int:
+    """Nanoseconds of a span during which no child runs, counted one by one."""
+    inside = set(range(start[row], start[row] + duration[row]))
+    for child in range(len(parent)):
+        if parent[child] == row:
+            inside -= set(range(start[child], start[child] + duration[child]))
+    return len(inside)
+
+
+def call_pairs(parent: Sequence[int], kind: Sequence[str], service: Sequence[str]) -> list[tuple[int, int]]:
+    """(client row or -1, server row) of every call that reached a recorded span, by walking up from each span."""
+    pairs = []
+    for row in range(len(parent)):
+        if parent[row] < 0:
+            continue
+        above = parent[row]
+        while kind[above] in ("internal", "unspecified") and parent[above] >= 0:
+            above = parent[above]
+        client = above if kind[above] in ("client", "producer") else -1
+        crosses = service[row] != service[parent[row]]
+        served = kind[row] in ("server", "consumer")
+        if crosses or (served and client >= 0 and service[row] == service[client]):
+            pairs.append((client, row))
+    return pairs
+
+
+def red_cell(rows: Sequence[tuple[str, int, int, bool]], group: str, start: int, end: int) -> tuple[int, int, float, float]:
+    """(calls, errors, p50, p95) of the rows (group, start, duration, failed) of one group that start in [start, end)."""
+    chosen = [(d, failed) for g, t, d, failed in rows if g == group and start <= t < end]
+    durations = [float(d) for d, _ in chosen]
+    return len(chosen), sum(f for _, f in chosen), linear_quantile(durations, 0.5), linear_quantile(durations, 0.95)
+
+
+# --- profiles --------------------------------------------------------------------------------------------------------
+
+
+def flame_totals(samples: Sequence[tuple[Sequence[str], int]]) -> dict[tuple[str, ...], tuple[int, int]]:
+    """(self, total) of every call path of samples (functions from root to leaf, value)."""
+    nodes: dict[tuple[str, ...], tuple[int, int]] = {}
+    for stack, value in samples:
+        for depth in range(1, len(stack) + 1):
+            own, total = nodes.get(tuple(stack[:depth]), (0, 0))
+            nodes[tuple(stack[:depth])] = own + (value if depth == len(stack) else 0), total + value
+    return nodes
+
+
+def function_totals(samples: Sequence[tuple[Sequence[str], int]]) -> dict[str, tuple[int, int]]:
+    """(self, total) of every function; one that calls itself counts once per sample."""
+    table: dict[str, tuple[int, int]] = {}
+    for stack, value in samples:
+        for function in set(stack):
+            own, total = table.get(function, (0, 0))
+            table[function] = own + (value if stack[-1] == function else 0), total + value
+    return table

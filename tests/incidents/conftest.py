@@ -78,8 +78,8 @@ def make(text: str = "", *, abstained: bool = False) -> Investigation:
         nothing = build_events({"time": np.empty(0, "datetime64[ns]")})
         return Investigation(data.window, None, None, True, "Nothing stands out" + text, (), nothing, data, 0.1)
     evidence = (
-        Evidence("errors", "pay", "errors", f"30 of 120 calls failed, 0 of 300 before{text}", "bench.spans('service:pay')",
-                 30.0, at(301), 120, "POST /pay"),
+        Evidence("errors", "pay", "errors", f"30 of 120 calls failed, 0 of 300 before{text}",
+                 "bench.spans('service:pay')", 30.0, at(301), 120, "POST /pay"),
         Evidence("waiting", "pay", "errors", "Threads waited", "bench.profiles('service:pay', sample_type='wall')",
                  5.0, at(300), 2, "authorise"),
     )  # fmt: skip

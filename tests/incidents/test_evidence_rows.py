@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from workbench.diagnose.investigation import Evidence, Investigation
+from workbench.errors import InvalidInput
 from workbench.incidents import evidence_rows
 from workbench.incidents.rows import _read_call
-from workbench.errors import InvalidInput
 from workbench.signals import build_metrics
 
 

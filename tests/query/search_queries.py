@@ -7,8 +7,51 @@ from hypothesis import strategies as st
 
 from workbench.query.search.ast import And, Compare, Exists, Field, Not, Or, Pattern, Range, Term, Text, Wild
 
-WORDS = ["a", "b", "ab", "A", "a b", "b\t a", "é", "İx", "AND", "5", "50", "7.5", "-1", "1s", "2ms", "true", "error", "warn", "17", "*", "x:y", '"', "\\"]
-FIELDS = ["body", "service", "service.name", "status", "severity", "code", "text", "flag", "duration", "duration_ns", "kindred", "nope"]
+WORDS = [
+    "a",
+    "b",
+    "ab",
+    "A",
+    "a b",
+    "b\t a",
+    "é",
+    "İx",
+    "AND",
+    "5",
+    "50",
+    "7.5",
+    "-1",
+    "1s",
+    "2ms",
+    "true",
+    "error",
+    "warn",
+    "17",
+    "*",
+    "x:y",
+    '"',
+    "\\",
+]
+FITTING = {
+    "severity": ["error", "warn", "17", "e*", "0"], "status": ["error", "Info", "9"], "code": ["5", "50", "7.5", "-1"],
+    "flag": ["true", "FALSE"], "duration": ["1s", "2ms", "5", "0"], "duration_ns": ["1s", "2ms", "5", "0"],
+}  # fmt: skip
+"""Operands that some row is likely to have."""
+
+FIELDS = [
+    "body",
+    "service",
+    "service.name",
+    "status",
+    "severity",
+    "code",
+    "text",
+    "flag",
+    "duration",
+    "duration_ns",
+    "kindred",
+    "nope",
+]
 
 
 def patterns() -> st.SearchStrategy[Pattern]:
@@ -32,15 +75,23 @@ def fields() -> st.SearchStrategy[Field]:
 
 
 def leaves() -> st.SearchStrategy[object]:
-    operand = st.sampled_from(WORDS)
-    end = st.none() | operand
-    return st.one_of(
-        st.builds(Text, patterns(), st.booleans()),
-        st.builds(Term, fields(), patterns()),
-        st.builds(Compare, fields(), st.sampled_from([">", ">=", "<", "<="]), operand),
-        st.builds(Range, fields(), end, end, st.booleans(), st.booleans()),
-        st.builds(Exists, fields()),
-    )
+    """Queries of a single condition, half of them with operands that fit the field."""
+
+    @st.composite
+    def on_field(draw: st.DrawFn) -> object:
+        field = draw(fields())
+        operands = st.sampled_from(FITTING.get(field.name, WORDS)) | st.sampled_from(WORDS)
+        kind = draw(st.sampled_from([Term, Term, Compare, Compare, Range, Range, Exists]))
+        if kind is Term:
+            return Term(field, draw(operands.map(lambda word: Pattern((word,))) | patterns()))
+        if kind is Compare:
+            return Compare(field, draw(st.sampled_from([">", ">=", "<", "<="])), draw(operands))
+        if kind is Range:
+            ends = st.none() | operands
+            return Range(field, draw(ends), draw(ends), draw(st.booleans()), draw(st.booleans()))
+        return Exists(field)
+
+    return on_field() | st.builds(Text, patterns(), st.booleans())
 
 
 def nodes() -> st.SearchStrategy[object]:
@@ -50,16 +101,18 @@ def nodes() -> st.SearchStrategy[object]:
         several = st.lists(inner, min_size=2, max_size=3).map(tuple)
         return st.builds(Not, inner) | st.builds(And, several) | st.builds(Or, several)
 
-    return st.recursive(leaves(), joined, max_leaves=6)
+    return st.recursive(leaves(), joined, max_leaves=4)
 
 
 def frames() -> st.SearchStrategy[pd.DataFrame]:
     """Frames with some of the columns a query may name, of every kind of dtype."""
-    text = st.sampled_from(["", "a", "b", "AB", "a  b", "xb\ta b", "É", "ix", "and", "5", "7.5", "50", "1s", "x:y", 'say "a"'])
+    text = st.sampled_from(
+        ["", "a", "b", "AB", "a  b", "xb\ta b", "É", "ix", "and", "5", "7.5", "50", "1s", "x:y", 'say "a"']
+    )
     cells = {
         "body": (text, "str"),
         "service": (st.none() | text, "str"),
-        "severity": (st.integers(0, 24), "int8"),
+        "severity": (st.sampled_from([0, 1, 9, 12, 13, 17, 20, 21, 24]), "int8"),
         "code": (st.sampled_from([5.0, 50.0, 7.5, -1.0, float("nan")]), "float64"),
         "text": (st.none() | text, "object"),
         "flag": (st.booleans(), "bool"),
@@ -69,8 +122,9 @@ def frames() -> st.SearchStrategy[pd.DataFrame]:
 
     @st.composite
     def build(draw: st.DrawFn) -> pd.DataFrame:
-        n = draw(st.integers(0, 5))
-        chosen = draw(st.lists(st.sampled_from(sorted(cells)), unique=True))
+        n = draw(st.integers(0, 6))
+        absent = draw(st.lists(st.sampled_from(sorted(cells)), unique=True, max_size=3))
+        chosen = [name for name in sorted(cells) if name not in absent]
         columns = {name: draw(st.lists(cells[name][0], min_size=n, max_size=n)) for name in chosen}
         data = {name: pd.Series(values, dtype=cells[name][1]) for name, values in columns.items()}
         return pd.DataFrame(data, index=pd.RangeIndex(n))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from tests.query.search_queries import frames, nodes
 
 from tests import naive
@@ -136,6 +136,7 @@ def test_text_from_outside_is_never_a_pattern():
     assert mask(parse(r"body:a.c\(?"), frame).tolist() == [True, False]
 
 
+@settings(max_examples=400)
 @given(nodes(), frames())
 def test_twin(node, frame):
     texts = [c for c in frame.columns if c in ("body", "service", "text", "kindred")]

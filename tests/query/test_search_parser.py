@@ -9,7 +9,20 @@ from tests.query.search_queries import nodes
 
 from workbench.errors import QueryError
 from workbench.query.search import equalities, parse
-from workbench.query.search.ast import And, Compare, Everything, Exists, Field, Not, Or, Pattern, Range, Term, Text, Wild
+from workbench.query.search.ast import (
+    And,
+    Compare,
+    Everything,
+    Exists,
+    Field,
+    Not,
+    Or,
+    Pattern,
+    Range,
+    Term,
+    Text,
+    Wild,
+)
 
 
 def literal(text: str) -> Pattern:
@@ -72,7 +85,7 @@ def test_parses(text, node):
         ("a:", "the end of the query where a value", 2),
         ("a: b", "found ' ' where a value", 2),
         ("a:)", "found ')' where a value", 2),
-        ('say "x', "a closing \" was expected", 4),
+        ('say "x', 'a closing " was expected', 4),
         ("a:[1 2]", "found '2' where TO", 5),
         ("a:[1 TO 2", "the end of the query where ']' or '}'", 9),
         ("a:[1* TO 2]", "wildcards", 3),

@@ -6,6 +6,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from tests.store import worlds
 from hypothesis import given, settings
@@ -44,6 +45,8 @@ def test_rows_come_back_as_their_shape(store, signal):
     got = CHECK[signal](store.rows(signal))
     joined = pd.concat([getattr(first, signal), getattr(second, signal)], ignore_index=True)
     pd.testing.assert_frame_equal(got, frames.BUILD[signal](dict(joined.items())))
+    footers = [pq.read_metadata(p).metadata for p in store.path.glob("segments/**/*.parquet")]
+    assert all(f[b"workbench"] == b"1" and f[b"signal"] and f[b"rows"] for f in footers), "a footer repeats its row"
     window = store.rows(signal, worlds.T0 + worlds.S, worlds.T0 + 3 * worlds.S)
     assert sorted(window["time"]) == [worlds.T0 + worlds.S, worlds.T0 + 2 * worlds.S]
 
@@ -172,9 +175,8 @@ def test_hostile_text_comes_back(store):
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):
-    frame = worlds.logs(n=2, x=["a", "b"])
-    frame.columns = [*frame.columns[:-1], "body"]
-    with Store.open(tmp_path / "s") as store, pytest.raises(ShapeError, match=r"body|twice|two columns"):
+    frame = worlds.logs(n=2, x=["a", "b"], y=["c", "d"]).rename(columns={"y": "x"})
+    with Store.open(tmp_path / "s") as store, pytest.raises(ShapeError, match="two columns 'x'"):
         store.write(Batch(logs=frame))
 
 

@@ -7,6 +7,7 @@ same operation did before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ class Impact:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a small table to read: one row per figure, columns `incoming`, `before`, `during`."""
-        rows = {
+        rows: dict[str, Callable[[Period], str]] = {
             "requests": lambda p: f"{p.requests:,}",
             "failed": lambda p: f"{p.failed:,} ({wording.share(p.failed, p.requests)})",
             "slow": lambda p: f"{p.slow:,} ({wording.share(p.slow, p.requests)})",
@@ -149,9 +150,9 @@ def impact(investigation: Investigation) -> Impact:
     fault = investigation.fault or investigation.window
     baseline = investigation.baseline or (investigation.window[0], fault[0])
     requests = _judge(entry, baseline)
-    recovered = np.datetime64("NaT", "ns")
-    if investigation.fault is not None:
-        recovered = _recovered(requests, baseline, fault[0], investigation.window[1])
+    recovered = _recovered(requests, baseline, fault[0], investigation.window[1])
+    if investigation.fault is None:
+        recovered = np.full((), "NaT", "datetime64[ns]")[()]
     until = fault[1] if np.isnat(recovered) else recovered
     during = (fault[0], max(until, fault[0] + np.timedelta64(1, "ns")))
     services = tuple(str(name) for name in requests["service"].value_counts().index[:3])

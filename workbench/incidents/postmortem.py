@@ -10,7 +10,6 @@ Beyer et al., "Site Reliability Engineering", chapter 15; the Howie guide to inc
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from workbench.diagnose.investigation import Hypothesis, Investigation
 from workbench.incidents import wording
@@ -108,8 +107,8 @@ def _summary(investigation: Investigation, suspect: Hypothesis, cost: Impact) ->
     during = cost.during
     if during.requests:
         second = (
-            f"Over {wording.duration(cost.window[1] - cost.window[0])}, {during.failed:,} of {during.requests:,} incoming "
-            f"requests failed and {during.slow:,} were slower than 95 of 100 requests were before."
+            f"Over {wording.duration(cost.window[1] - cost.window[0])}, {during.failed:,} of {during.requests:,} "
+            f"incoming requests failed and {during.slow:,} were slower than 95 of 100 requests were before."
         )
     else:
         second = "No incoming request was traced in this time, so its effect on users is not measured."
@@ -122,13 +121,15 @@ def _impact(cost: Impact) -> tuple[Statement, ...]:
         return (Statement("No incoming request was traced in this time.", cost.query),)
     return (
         Statement(
-            f"Failed requests: {during.failed:,} of {during.requests:,} ({wording.share(during.failed, during.requests)}); "
+            f"Failed requests: {during.failed:,} of {during.requests:,} "
+            f"({wording.share(during.failed, during.requests)}); "
             f"before, {wording.share(before.failed, before.requests)}.",
             cost.failed_query,
         ),
         Statement(
             f"Slow requests: {during.slow:,} ({wording.share(during.slow, during.requests)}); "
-            f"before, {wording.share(before.slow, before.requests)} (slow: slower than 95 of 100 of its operation before).",
+            f"before, {wording.share(before.slow, before.requests)} "
+            "(slow: slower than 95 of 100 of its operation before).",
             cost.query,
         ),
         Statement(
@@ -148,11 +149,14 @@ def _impact(cost: Impact) -> tuple[Statement, ...]:
     )
 
 
-def _first_alert(investigation: Investigation) -> pd.Series | None:
+def _first_alert(investigation: Investigation) -> tuple[np.datetime64, str, str] | None:
+    """Return time, title and service of the first alert since it began."""
     events = investigation.telemetry.events
     assert investigation.fault is not None
     alerts = events[(events["kind"] == "alert").to_numpy(bool) & (events["time"].to_numpy() >= investigation.fault[0])]
-    return alerts.iloc[0] if len(alerts) else None
+    if alerts.empty:
+        return None
+    return alerts["time"].to_numpy()[0], str(alerts["title"].iloc[0]), str(alerts["service"].iloc[0])
 
 
 def _times(investigation: Investigation, cost: Impact) -> tuple[Statement, ...]:
@@ -161,7 +165,7 @@ def _times(investigation: Investigation, cost: Impact) -> tuple[Statement, ...]:
     lines = [Statement("Began: the signals left their usual range.", cost.query, time=began)]
     alert = _first_alert(investigation)
     if alert is not None:
-        at = np.datetime64(alert["time"])
+        at = alert[0]
         text = f"Detected: first alert, {wording.duration(at - began)} after it began."
         lines.append(Statement(text, wording.call("events", "kind:alert", investigation.window), time=at))
     else:
@@ -192,7 +196,8 @@ def _trigger(investigation: Investigation, suspect: Hypothesis) -> tuple[Stateme
     changes = events[near & (time <= began + np.timedelta64(60, "s"))]
     changes = changes.loc[(changes["service"] != suspect.service).sort_values(kind="stable").index]
     if changes.empty:
-        text = f"No deploy, configuration, scale or flag event is recorded in the {wording.duration(_BEFORE_ONSET)} before it began."
+        near_text = wording.duration(_BEFORE_ONSET)
+        text = f"No deploy, configuration, scale or flag event is recorded in the {near_text} before it began."
         query = wording.call("events", " OR ".join(f"kind:{k}" for k in CHANGE_KINDS), (began - _BEFORE_ONSET, began))
         return (Statement(text, query), Statement("What was different at that time?", draft=True))
     lines = []
@@ -227,10 +232,8 @@ def _detection(investigation: Investigation) -> tuple[Statement, ...]:
     query = wording.call("events", "kind:alert", investigation.window)
     alert = _first_alert(investigation)
     if alert is not None:
-        gap = wording.duration(np.datetime64(alert["time"]) - began)
-        lines = [
-            Statement(f'By the alert "{alert["title"]}" of {alert["service"] or "the system"}, after {gap}.', query)
-        ]
+        gap = wording.duration(alert[0] - began)
+        lines = [Statement(f'By the alert "{alert[1]}" of {alert[2] or "the system"}, after {gap}.', query)]
     else:
         lines = [Statement("No alert fired in the faulty part of the window.", query)]
     onsets = [item for h in investigation.hypotheses[:1] for item in h.evidence if not np.isnat(item.onset)]
@@ -289,7 +292,8 @@ def _quiet(investigation: Investigation, title: str | None) -> Postmortem:
     )
     cost = impact(investigation)
     whole = cost.during
-    measured = f"Of {whole.requests:,} requests from {wording.instant(cost.window[0])} on, {whole.failed:,} failed ({wording.share(whole.failed, whole.requests)})."
+    failed = f"{whole.failed:,} failed ({wording.share(whole.failed, whole.requests)})"
+    measured = f"Of {whole.requests:,} requests from {wording.instant(cost.window[0])} on, {failed}."
     sections = (
         Section("summary", "Summary", (Statement(investigation.summary, _again(investigation)),)),
         Section("looked", "What was looked at", tuple(looked)),

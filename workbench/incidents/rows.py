@@ -99,7 +99,8 @@ def _functions(profiles: Any, component: str) -> pd.DataFrame:
         ["named", "sum"], ascending=False, kind="stable"
     )
     units = sums["sample_type"].map(dict(profiles.unit)).fillna("")
-    return sums.drop(columns="named").rename(columns={"size": "samples", "sum": "value"}).assign(unit=units)
+    named_sums = sums.drop(columns="named").rename(columns={"size": "samples", "sum": "value"})
+    return pd.DataFrame(named_sums.assign(unit=units))
 
 
 def _read_call(text: str) -> tuple[str, list[Any], Mapping[str, Any]]:

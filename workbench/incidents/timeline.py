@@ -31,8 +31,8 @@ def timeline(investigation: Investigation, cost: Impact | None = None) -> pd.Dat
     Returns
     -------
     DataFrame
-        `time` (datetime64[ns]), `what`, `service`, `source` ("event", "anomaly", "evidence", "impact"), `query`; sorted by
-        time. Of the anomalies only the first of each service is listed, the earliest twelve.
+        `time` (datetime64[ns]), `what`, `service`, `source` ("event", "anomaly", "evidence", "impact"), `query`;
+        sorted by time. Of the anomalies only the first of each service is listed, the earliest twelve.
     """
     lines = [*_events(investigation), *_anomalies(investigation), *_onsets(investigation), *_edges(investigation, cost)]
     frame = pd.DataFrame(lines, columns=_COLUMNS)

@@ -7,7 +7,7 @@ own, and everything telemetry wrote passes an allow-list on its way to the page.
 """
 
 from workbench.runbooks.catalogue import resolve
-from workbench.runbooks.signature import Parameter, declared, parameters
 from workbench.runbooks.runner import Job, render, run, run_all
+from workbench.runbooks.signature import Parameter, declared, parameters
 
 __all__ = ["Job", "Parameter", "declared", "parameters", "render", "resolve", "run", "run_all"]

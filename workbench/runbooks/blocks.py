@@ -170,7 +170,8 @@ def _pre(text: str) -> Markup:
 
 
 def _ansi(text: str) -> Markup:
-    return Markup("<pre>{}</pre>").format(Markup(ansi2html(_shortened(text))))
+    coloured = ansi2html(_shortened(text))  # type: ignore[no-untyped-call]
+    return Markup("<pre>{}</pre>").format(Markup(coloured))
 
 
 def _shortened(text: str) -> str:
@@ -182,8 +183,8 @@ def _shortened(text: str) -> str:
 
 
 def _highlight(source: str) -> Markup:
-    from pygments import highlight
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
+    from pygments import highlight  # type: ignore[import-untyped]
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+    from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
     return Markup("<pre>{}</pre>").format(Markup(highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))))

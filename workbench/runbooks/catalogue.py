@@ -43,7 +43,7 @@ def resolve(notebook: str | Path) -> Path:
         return _own(notebook)
     if not _NAME.match(notebook):
         raise InvalidInput(
-            f"runbook {notebook[:80]!r} is not a name: use letters, digits, '_' and '-', or give a pathlib.Path for a file."
+            f"runbook {notebook[:80]!r} is not a name: use letters, digits, '_' and '-', or a pathlib.Path for a file."
         )
     found = resources.notebook(notebook)
     root, real = found.parent.resolve(), found.resolve()

@@ -30,7 +30,7 @@ _KERNEL = "python3"
 _MESSAGE_CHARS = 400
 
 
-class _Manager(AsyncKernelManager):  # type: ignore[misc]
+class _Manager(AsyncKernelManager):
     """Starts a kernel of the running interpreter, whether or not one is registered, over sockets in the file system."""
 
     @property
@@ -112,7 +112,8 @@ def execute(job: dict[str, Any], say: Any) -> str:
         )
         raise_for_execution_errors(nb, output)
     except PapermillExecutionError as failure:
-        error = f"failed in cell {failure.exec_count or failure.cell_index} ({_one_line(f'{failure.ename}: {failure.evalue}')})"
+        said = _one_line(f"{failure.ename}: {failure.evalue}")
+        error = f"failed in cell {failure.exec_count or failure.cell_index} ({said})"
     except CellTimeoutError:
         running = next((i for i, c in enumerate(nb.cells) if c.metadata.papermill.get("status") == "running"), None)
         where = "" if running is None else f" in cell {running + 1} of {len(nb.cells)}"
@@ -122,7 +123,7 @@ def execute(job: dict[str, Any], say: Any) -> str:
     if error and "exception" not in nb.metadata.papermill:
         nb.metadata.papermill["exception"] = True
     nb.metadata.setdefault("workbench", {})["error"] = error
-    nbformat.write(nb, output)
+    nbformat.write(nb, output)  # type: ignore[no-untyped-call]
     return error
 
 

@@ -28,7 +28,8 @@ _SCRIPT = Path(__file__).parents[1] / "panels" / "static" / "page.js"
 
 def write_page(executed: Path, out: Path, title: str | None = None) -> Path:
     """Read an executed notebook and write its page; returns `out`."""
-    out.write_text(to_page(nbformat.read(executed, as_version=4), title), encoding="utf-8")
+    nb = nbformat.read(executed, as_version=4)  # type: ignore[no-untyped-call]
+    out.write_text(to_page(nb, title), encoding="utf-8")
     return out
 
 
@@ -84,7 +85,7 @@ def _script() -> str:
 
 
 def _styles(sheets: list[str]) -> str:
-    from pygments.formatters import HtmlFormatter
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
     light = HtmlFormatter(style="default").get_style_defs(".code pre").splitlines()
     dark = HtmlFormatter(style="github-dark").get_style_defs(".code pre").splitlines()

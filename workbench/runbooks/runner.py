@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from workbench.errors import InvalidInput, RunbookError
-
 from workbench.runbooks.catalogue import load, resolve
 from workbench.runbooks.signature import check
 
@@ -212,7 +211,7 @@ def _work(jobs: Sequence[dict[str, Any]], progress: bool, timeout: float | None)
     deadline = None if timeout is None else time.monotonic() + timeout + _GRACE_SECONDS
     try:
         for job in jobs:
-            workers.append(_start(job))
+            workers.append(_start(job))  # noqa: PERF401 (one that was started is stopped, whatever happens next)
         with _bar(workers, progress) as update:
             _listen(workers, deadline, update)
         for worker in workers:
@@ -241,7 +240,7 @@ def _start(job: dict[str, Any]) -> _Worker:
 
 def _listen(workers: Sequence[_Worker], deadline: float | None, update: Any) -> None:
     """Read what the workers say, a JSON document a line, until all have closed their output."""
-    buffers = {i: b"" for i in range(len(workers))}
+    buffers = dict.fromkeys(range(len(workers)), b"")
     with selectors.DefaultSelector() as selector:
         for i, worker in enumerate(workers):
             assert worker.process.stdout is not None

@@ -16,11 +16,12 @@ from workbench.panels.markup import ATTRIBUTES, TAGS
 
 __all__ = ["markdown", "panel", "split_style", "table"]
 
-_TABLE = frozenset("table caption colgroup col thead tbody tfoot tr th td".split())
-_TEXT = frozenset(
-    "p br hr div span pre code samp kbd b strong i em u s del ins sub sup small mark blockquote ul ol li dl dt dd "
-    "h1 h2 h3 h4 h5 h6 details summary time".split()
-)
+_TABLE = frozenset(["table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "th", "td"])
+_TEXT = frozenset([
+    "p", "br", "hr", "div", "span", "pre", "code", "samp", "kbd", "b", "strong", "i", "em", "u", "s", "del", "ins",
+    "sub", "sup", "small", "mark", "blockquote", "ul", "ol", "li", "dl", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6",
+    "details", "summary", "time",
+])  # fmt: skip
 _PANEL = TAGS | _TABLE | _TEXT | frozenset(["article", "section", "header", "footer", "figure", "figcaption"])
 _CELL = frozenset(["colspan", "rowspan", "scope"])
 _IMAGE_DATA = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+\Z")

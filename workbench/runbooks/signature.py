@@ -145,7 +145,7 @@ def _plain(name: str, value: Any, depth: int) -> None:
     elif type(value) not in (type(None), bool, int, float, str):
         kind = type(value).__name__
         raise InvalidInput(
-            f"parameter {name!r} is of type {kind}: use None, bool, int, float, str, or lists and dictionaries of these."
+            f"parameter {name!r} is of type {kind}: use None, bool, int, float, str, or lists or dictionaries of these."
         )
 
 

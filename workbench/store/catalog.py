@@ -123,13 +123,13 @@ class Catalog:
         """Turn what SQLite raises into one sentence."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             text = str(error)
             if "locked" in text or "busy" in text:
                 hint = f"another process held the store for over {_PATIENCE:.0f} s; try again or end that process"
             elif "full" in text:
                 hint = "the disk is full; free some space"
-            elif "malformed" in text or "not a database" in text:
+            elif any(word in text for word in ("malformed", "not a database", "utf-8", "UTF-8")):
                 hint = "the file is damaged; restore it from a copy"
             else:
                 hint = "check the disk and the folder's permissions"

@@ -81,7 +81,7 @@ def write_file(root: Path, folder: str, role: str, table: pa.Table, **options: A
         If the disk refuses, as when it is full.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True, store_schema=False, **options)
+    pq.write_table(table, sink, write_page_checksum=True, **options)
     data = sink.getvalue()
     name = f"{time.time_ns():x}-{uuid.uuid4().hex[:12]}-{role}.parquet"
     place, temporary = root / "segments" / folder / name, root / "tmp" / name

@@ -55,7 +55,7 @@ def check_detector(detector: Detector, seed: int = 0) -> None:
 def _values(seed: int) -> Block:
     """Return 6 series of 600 steps: noise on several levels, a season, a counter-like ramp, gaps."""
     generator = np.random.default_rng(seed)
-    values = generator.normal(0.0, 1.0, (6, 600)) + np.array([[0.0], [100.0], [-5.0], [50.0], [10.0], [0.0]])
+    values: Block = generator.normal(0.0, 1.0, (6, 600)) + np.array([[0.0], [100.0], [-5.0], [50.0], [10.0], [0.0]])
     values[3] += 10 * np.sin(np.arange(600) / 600 * 2 * np.pi * 12)
     values[4] += np.arange(600) * 0.01
     values[5, generator.random(600) < 0.3] = np.nan

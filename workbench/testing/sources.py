@@ -45,8 +45,8 @@ def check_source(
     Raises
     ------
     AssertionError
-        If the example is not recognised as told, or gives nothing; a batch is no shape; a second reading, or one in small
-        pieces, differs; or cut, flipped or random bytes give any other error than this package's own.
+        If the example is not recognised as told, or gives nothing; a batch is no shape; a second reading, or one in
+        small pieces, differs; or cut, flipped or random bytes give any other error than this package's own.
     """
     told = options if options is not None else ReadOptions()
     require(isinstance(getattr(source, "name", None), str), f"{type(source).__name__} has no name.")

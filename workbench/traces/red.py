@@ -59,7 +59,9 @@ class RedTable:
     @property
     def error_share(self) -> npt.NDArray[np.float64]:
         """Failed calls over calls, float64 of shape (g, t), NaN where nothing was called."""
-        return np.divide(self.errors, self.calls, out=np.full(self.calls.shape, np.nan), where=self.calls > 0)
+        out = np.full(self.calls.shape, np.nan)
+        np.divide(self.errors, self.calls, out=out, where=self.calls > 0)
+        return out
 
 
 def red(

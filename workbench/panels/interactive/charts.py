@@ -124,7 +124,8 @@ def timeline(data: TimelineData) -> Any:
     names = [(len(data.lanes) - 1 - i, _label(lane.service, 30) or "everywhere") for i, lane in enumerate(data.lanes)]
     return hv.Overlay(parts).opts(
         title=_label(data.title), width=940, height=90 + 42 * len(data.lanes), yticks=names,
-        ylim=(-0.7, len(names) - 0.3), xlim=data.window, xlabel="", ylabel="", show_legend=False, toolbar="above", backend="bokeh",
+        ylim=(-0.7, len(names) - 0.3), xlim=data.window, xlabel="", ylabel="", show_legend=False, toolbar="above",
+        backend="bokeh",
     )  # fmt: skip
 
 

@@ -160,7 +160,8 @@ def _functions(data: FlameData) -> Safe:
     rows = [
         (
             clip(clean(data.function[i]), 120), clip(clean(data.file[i]), 80),
-            quantity(float(data.self_value[i]), data.unit), quantity(float(data.value[i]), data.unit), _figures(data, i),
+            quantity(float(data.self_value[i]), data.unit), quantity(float(data.value[i]), data.unit),
+            _figures(data, i),
         )
         for i in order.tolist()
     ]  # fmt: skip

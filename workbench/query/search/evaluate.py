@@ -332,7 +332,7 @@ def _severity_term(severity: npt.NDArray[Any], pattern: Pattern) -> Mask:
     limits = fields.severity_range(literal)
     if limits is None:
         return np.zeros(len(severity), bool)
-    return np.asarray((severity >= limits[0]) & (severity <= limits[1]) & (severity >= 0), bool)
+    return np.asarray((severity >= limits[0]) & (severity <= limits[1]) & (severity != 0), bool)
 
 
 def _severity_between(severity: npt.NDArray[Any], ends: Range) -> Mask:

@@ -1,0 +1,166 @@
+"""Text, markup and notebook bundles of every panel; hostile text through all of them."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.panels import world
+from tests.panels.payloads import PAYLOADS
+from workbench.panels import figure, live
+from workbench.panels.markup import ATTRIBUTES, TAGS
+from workbench.runbooks import sanitize
+
+NAMES = ("timeline", "metric", "service_map", "flame", "templates", "hypotheses")
+
+
+class Checker(HTMLParser):
+    """Parses as a browser would and notes everything that a fragment must not hold."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.offences: list[str] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.style = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in TAGS | {"style"}:
+            self.offences.append(f"element {tag}")
+        for name, value in attrs:
+            if name not in {a.lower() for a in ATTRIBUTES}:
+                self.offences.append(f"attribute {name}")
+            if name == "style" and not re.fullmatch(r"width:[\d.]+%", value or ""):
+                self.offences.append(f"style {value}")
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.offences.append(f"unbalanced {tag}")
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            self.style += data
+        else:
+            self.text.append(data)
+
+
+def check(markup: str) -> Checker:
+    checker = Checker()
+    checker.feed(markup)
+    checker.close()
+    if checker.open:
+        checker.offences.append(f"unclosed {checker.open}")
+    if re.search(r"url\(|@import|expression|javascript|\\|<", checker.style):
+        checker.offences.append("style sheet loads something")
+    return checker
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fragments_are_balanced_known_and_load_nothing(name, incident):
+    fragment = figure(name, incident).html()
+    assert check(fragment).offences == []
+    assert "mathjax_ignore" in fragment[:120]
+    assert not re.search(r"https?://|//[a-z]", re.sub(r"<style>.*?</style>", "", fragment))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hostile_text_stays_text(name, hostile):
+    made = figure(name, hostile)
+    checker = check(made.html())
+    assert checker.offences == []
+    made.html().encode("utf-8")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", made.text())
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_each_payload_through_every_text_field_of_every_panel(payload):
+    """One payload in every field of a small incident: names, titles, bodies, statements, queries, frames, labels."""
+    made = _small(payload)
+    for name in NAMES:
+        checker = check(figure(name, made).html())
+        assert checker.offences == [], (name, payload)
+        assert not any("\ud800" <= c <= "\udfff" for c in figure(name, made).text())
+
+
+def _small(payload: str):
+    import numpy as np
+
+    from workbench.diagnose.investigation import Investigation, Telemetry
+
+    def spoil(text: str) -> str:
+        return payload.encode("utf-8", "replace").decode() + text[:3]
+
+    rng = np.random.default_rng(1)
+    telemetry = Telemetry(
+        (world.START, world.END), world.metrics(rng, spoil), world.logs(rng, spoil).iloc[::50].reset_index(drop=True),
+        world.spans(rng, spoil, 25), world.profiles(rng, spoil), world.events(spoil),
+    )  # fmt: skip
+    return Investigation(
+        (world.START, world.END), world.BASELINE, world.FAULT, False, spoil("summary"), world.hypotheses(spoil),
+        world.anomalies(spoil), telemetry, 1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_investigation_without_telemetry_has_a_sentence(name):
+    made = figure(name, world.quiet())
+    assert check(made.html()).offences == []
+    assert re.search(r"(Nothing|No|nothing) ", made.text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text_reads_in_a_terminal(name, incident):
+    lines = figure(name, incident).text().splitlines()
+    assert len(lines) > 3
+    assert max(map(len, lines)) <= 220
+    assert "pay" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_are_the_same_every_time(name, incident):
+    assert figure(name, incident).html() == figure(name, incident).html()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exporter_that_sanitizes_changes_nothing(name, incident):
+    """Every element and attribute we use is one the exporter keeps."""
+    sheets, bare = sanitize.split_style(figure(name, incident).html())
+    assert len(sheets) == 1
+    kept, ours = check(sanitize.panel(bare)), check(bare)
+    assert kept.offences == []
+    assert kept.text == ours.text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bundles_are_static_unless_live_is_on(name, incident):
+    data, metadata = figure(name, incident)._repr_mimebundle_()
+    assert set(data) == {"text/plain", "text/html"}
+    assert metadata == {"workbench": {"panel": name}}
+
+
+def test_live_bundles_add_a_widget_view(incident):
+    try:
+        assert live(True)
+        for name in ("flame", "service_map"):
+            data, metadata = figure(name, incident)._repr_mimebundle_()
+            assert data["application/vnd.jupyter.widget-view+json"]["model_id"]
+            assert data["text/html"].startswith("<div")
+            assert metadata["workbench"] == {"panel": name}
+        data, _ = figure("hypotheses", incident)._repr_mimebundle_()
+        assert set(data) == {"text/plain", "text/html"}
+    finally:
+        live(False)
+    assert not live()
+
+
+def test_an_investigation_shows_itself(incident):
+    data, _ = incident._repr_mimebundle_()
+    assert "pay" in data["text/html"]
+    assert incident.show("timeline").panel == "timeline"
+
+
+def test_pages_stay_small(incident):
+    assert sum(len(figure(name, incident).html()) for name in NAMES) < 300_000
