@@ -383,6 +383,8 @@ def level_scores(values: Sequence[float], window: int, warmup: int, recent: int,
             held = held + 1 if scores[i] > 3 else 0
             if scores[i] > 3 and held <= hold:
                 base[i] = math.nan
+                if held > 1:
+                    distance[i] = math.nan
     return scores
 
 

@@ -7,7 +7,7 @@ import time as clock
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -210,7 +210,8 @@ class Bench:
         """Return the spans that match a search, sorted by trace and time, parents linked within the result."""
         from workbench.signals import build_spans
 
-        return build_spans(dict(self._search("spans", query, start, end).items()))
+        found = self._search("spans", query, start, end)
+        return build_spans({str(name): column for name, column in found.items()})
 
     def events(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Return the events that match a search, sorted by time."""
@@ -270,15 +271,7 @@ class Bench:
         from workbench import diagnose
 
         began = clock.perf_counter()
-        first, last = self.window(start, end)
-        telemetry = diagnose.Telemetry(
-            window=(first, last),
-            metrics=self.store.select((), first, last),
-            logs=self.store.rows("logs", first, last),
-            spans=self.store.rows("spans", first, last),
-            profiles=self.store.profiles(first, last),
-            events=self.store.rows("events", first, last),
-        )
+        telemetry = diagnose.load_telemetry(self.store, self.window(start, end))
         found = diagnose.investigate(telemetry, service=service)
         return dataclasses.replace(found, seconds=clock.perf_counter() - began)
 

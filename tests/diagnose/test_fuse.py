@@ -15,7 +15,7 @@ def finding(check: str, service: str, kind: str, strength: float, component: str
     return Evidence(check, service, kind, f"{check} of {service}", "bench.spans('')", strength, component=component)
 
 
-GRAPH: "nx.DiGraph[str]" = nx.DiGraph([("gateway", "cart"), ("cart", "stock")])
+GRAPH: nx.DiGraph[str] = nx.DiGraph([("gateway", "cart"), ("cart", "stock")])
 
 
 def test_damage_without_a_mechanism_is_plain() -> None:

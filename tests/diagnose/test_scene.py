@@ -70,7 +70,17 @@ def test_an_unreachable_callee_is_blamed() -> None:
     seen = answered()
     lost = [
         span("1", "", "gateway", "server", 200, 20, "error", trace="u"),
-        span("2", "1", "gateway", "client", 201, 10, "error", trace="u", **{"server.address": "cart", "error.type": "ConnectionError"}),
+        span(
+            "2",
+            "1",
+            "gateway",
+            "client",
+            201,
+            10,
+            "error",
+            trace="u",
+            **{"server.address": "cart", "error.type": "ConnectionError"},
+        ),
     ]
     failures = build_facts(frame(seen + lost)).failures
     assert failures[["service", "reporter", "reach"]].to_dict("records") == [
@@ -108,6 +118,10 @@ def test_empty_and_broken_traces_are_survived() -> None:
     facts = build_facts(empty)
     assert len(facts.served) == len(facts.calls) == len(facts.failures) == 0
     loop = frame(
-        [span("1", "2", "a", "server", 0, 5, "error"), span("2", "1", "a", "client", 0, 5), span("3", "gone", "b", "server", 0, 5)]
+        [
+            span("1", "2", "a", "server", 0, 5, "error"),
+            span("2", "1", "a", "client", 0, 5),
+            span("3", "gone", "b", "server", 0, 5),
+        ]
     )
     assert set(build_facts(loop).served["service"]) == {"a", "b"}

@@ -54,12 +54,20 @@ def test_the_truth_is_not_read(incidents: dict[str, Path], tmp_path: Path) -> No
             (copy / "truth.json").unlink()
             (copy / "README.md").unlink()
         if variant == "lying":
-            (copy / "truth.json").write_text(json.dumps({"service": "gateway", "kind": "memory_leak", "start": None, "end": None}))
+            (copy / "truth.json").write_text(
+                json.dumps({"service": "gateway", "kind": "memory_leak", "start": None, "end": None})
+            )
         store = tmp_path / f"{variant}.store"
         base = [sys.executable, "-m", "workbench.cli"]
-        subprocess.run([*base, "ingest", str(copy), "--store", str(store)], check=True, capture_output=True, timeout=120)
+        subprocess.run(
+            [*base, "ingest", str(copy), "--store", str(store)], check=True, capture_output=True, timeout=120
+        )
         done = subprocess.run(
-            [*base, "investigate", "--json", "--store", str(store)], check=True, capture_output=True, text=True, timeout=120
+            [*base, "investigate", "--json", "--store", str(store)],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         answer = json.loads(done.stdout)
         assert answer.pop("seconds") < 10.0

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
-from tests.query.search_queries import frames, nodes
 
 from tests import naive
-from workbench.errors import QueryError
+from tests.query.search_queries import frames, nodes
 from workbench.query.search import equalities, mask, parse
 from workbench.signals import build_events, build_logs, build_spans
 
@@ -121,13 +120,12 @@ def test_an_attribute_wins_over_the_reserved_meaning_with_an_at_sign():
     assert mask(parse("status:error"), logs).tolist() == [True, False]
 
 
-def test_hostile_wildcards_stay_linear():
-    frame = pd.DataFrame({"body": pd.Series(["a" * 50_000], dtype="str")})
-    assert mask(parse("a*" * 200 + "b"), frame).tolist() == [False]
-    try:
-        mask(parse("a?" * 9_000 + "*b"), frame)
-    except QueryError as error:
-        assert "too large" in str(error)
+@pytest.mark.parametrize(
+    "text", ["a*" * 32 + "b", "body:" + "*a" * 32 + "b", "?" * 32 + "b", '"' + "a " * 5_000 + 'b"']
+)
+def test_hostile_patterns_stay_linear(text):
+    frame = pd.DataFrame({"body": pd.Series(["a" * 50_000, "a " * 25_000], dtype="str")})
+    assert mask(parse(text), frame).tolist() == [False, False]
 
 
 def test_text_from_outside_is_never_a_pattern():
@@ -136,7 +134,7 @@ def test_text_from_outside_is_never_a_pattern():
     assert mask(parse(r"body:a.c\(?"), frame).tolist() == [True, False]
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(nodes(), frames())
 def test_twin(node, frame):
     texts = [c for c in frame.columns if c in ("body", "service", "text", "kindred")]

@@ -184,7 +184,7 @@ def _run(detector: LevelShift, values: Block, out: _Trace) -> None:
         score = np.minimum(_surprise(size, knee, tail), _HIGHEST)
         out.score[:, cells] = score
         distance[:, cells] = np.minimum(size, knee + (_CLIP_SCORE - 1) * tail * _LN10)
-        _hold_back(detector, score, base[:, cells], held)
+        _hold_back(detector, score, base[:, cells], distance[:, cells], held)
 
 
 def _recent(values: Block, width: int, recent: int) -> Block:
@@ -241,13 +241,20 @@ def _surprise(size: Block, knee: Block, tail: Block) -> Block:
     return np.where(size > knee, beyond, size / np.maximum(knee, 1e-12))
 
 
-def _hold_back(detector: LevelShift, score: Block, base: Block, held: npt.NDArray[np.int64]) -> None:
-    """Blank surprising columns of the baseline in place, each series for at most `hold` columns in a row."""
+def _hold_back(
+    detector: LevelShift, score: Block, base: Block, distance: Block, held: npt.NDArray[np.int64]
+) -> None:
+    """Blank surprising columns of the past in place, each series for at most `hold` columns in a row.
+
+    The first distance of a run stays: an incident teaches once how far the series can go.
+    """
     for column in range(score.shape[1]):
         surprising = score[:, column] > _CLIP_SCORE
         quiet = np.isfinite(score[:, column]) & ~surprising
         held[:] = np.where(quiet, 0, held + surprising)
-        base[surprising & (held <= detector.hold), column] = np.nan
+        blank = surprising & (held <= detector.hold)
+        base[blank, column] = np.nan
+        distance[blank & (held > 1), column] = np.nan
 
 
 class _Season:

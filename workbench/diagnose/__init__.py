@@ -10,6 +10,7 @@ from workbench.diagnose.checks.messages import template_table
 from workbench.diagnose.investigate import investigate
 from workbench.diagnose.investigation import Evidence, Hypothesis, Investigation, Telemetry, Window
 from workbench.diagnose.scene import Scene, build_facts
+from workbench.diagnose.telemetry import load_telemetry
 
 __all__ = [
     "Evidence",
@@ -20,5 +21,6 @@ __all__ = [
     "Window",
     "build_facts",
     "investigate",
+    "load_telemetry",
     "template_table",
 ]

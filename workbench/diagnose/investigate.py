@@ -11,7 +11,7 @@ import pandas as pd
 from workbench import registry, traces
 from workbench.diagnose.fuse import NOTHING, rank
 from workbench.diagnose.investigation import Evidence, Hypothesis, Investigation, Telemetry, Window
-from workbench.diagnose.scene import Scene, build_facts
+from workbench.diagnose.scene import Facts, Scene, build_facts
 from workbench.diagnose.window import choose_step, find_window, signal_block
 from workbench.errors import NotFound, closest
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
 __all__ = ["investigate"]
+
+_LOOK_BACK = np.timedelta64(45, "s")
 
 
 def investigate(telemetry: Telemetry, service: str | None = None) -> Investigation:
@@ -47,6 +49,7 @@ def investigate(telemetry: Telemetry, service: str | None = None) -> Investigati
     suspects = _suspects(graph, service)
     block = signal_block(telemetry, facts)
     fault, anomalies = find_window(telemetry, block)
+    fault = None if fault is None else _from_first_failure(fault, facts)
     baseline = None if fault is None else _baseline(telemetry, fault)
     hypotheses: tuple[Hypothesis, ...] = ()
     if fault is not None and baseline is not None:
@@ -85,6 +88,18 @@ def _suspects(graph: nx.DiGraph[Any], service: str | None) -> set[str] | None:
             f"no span is from service {service!r}: known are {', '.join(sorted(graph.nodes)) or 'none'}{hint}"
         )
     return {service, *nx.descendants(graph, service)}
+
+
+def _from_first_failure(fault: Window, facts: Facts) -> Window:
+    """Return the window begun at the first failure, where failures began shortly before it and there were none earlier.
+
+    Rare failures take a while to add up to a sign; looking back, the first of them is the onset.
+    """
+    before = facts.failures["time"].to_numpy()
+    before = before[before < fault[0]]
+    if len(before) and before.min() >= fault[0] - _LOOK_BACK:
+        return before.min(), fault[1]
+    return fault
 
 
 def _baseline(telemetry: Telemetry, fault: Window) -> Window | None:

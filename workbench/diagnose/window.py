@@ -113,6 +113,7 @@ def find_window(telemetry: Telemetry, block: xr.DataArray) -> tuple[Window | Non
     run = _heaviest_run(total)
     if run is None:
         return None, events
+    run = _without_aftermath(total, run)
     time = block["time"].values
     step = time[1] - time[0]
     return (time[run[0]] - step, time[run[1]]), events
@@ -136,3 +137,10 @@ def _heaviest_run(total: FloatArray) -> tuple[int, int] | None:
     if best_run is None or best_run[1] - best_run[0] < 1 or best < 3 * (_CAP - _FIRE):
         return None
     return best_run
+
+
+def _without_aftermath(total: FloatArray, run: tuple[int, int]) -> tuple[int, int]:
+    """Return the run without a tail in which less than half of what it usually shows is left."""
+    part = total[run[0] : run[1] + 1]
+    lively = np.flatnonzero(part >= 0.5 * float(np.median(part)))
+    return run[0], run[0] + int(lively[-1])

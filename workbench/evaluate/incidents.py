@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import session
+import numpy as np
+
+from workbench import diagnose
 from workbench.errors import NotFound
+from workbench.intake import ingest
+from workbench.store import Store
 
 __all__ = ["Score", "predict_incidents", "score_incidents", "wilson"]
 
@@ -77,9 +83,15 @@ def _predict(recording: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "telemetry"
         shutil.copytree(recording, copy, ignore=shutil.ignore_patterns(*_KEPT_BACK))
-        with session.open(Path(scratch) / "store") as bench:
-            bench.ingest(copy)
-            return bench.investigate().to_json()
+        with Store.open(Path(scratch) / "store") as store:
+            ingest(store, [copy])
+            extent = store.extent()
+            if extent is None:
+                raise NotFound(f"the recording {recording.name} holds no telemetry: record it again.")
+            began = time.perf_counter()
+            telemetry = diagnose.load_telemetry(store, (extent[0], extent[1] + np.timedelta64(1, "ns")))
+            found = diagnose.investigate(telemetry)
+            return dataclasses.replace(found, seconds=time.perf_counter() - began).to_json()
 
 
 def score_incidents(folder: Path, predictions: dict[str, dict[str, Any]]) -> Score:

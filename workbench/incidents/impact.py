@@ -150,9 +150,7 @@ def impact(investigation: Investigation) -> Impact:
     fault = investigation.fault or investigation.window
     baseline = investigation.baseline or (investigation.window[0], fault[0])
     requests = _judge(entry, baseline)
-    recovered = _recovered(requests, baseline, fault[0], investigation.window[1])
-    if investigation.fault is None:
-        recovered = np.full((), "NaT", "datetime64[ns]")[()]
+    recovered = _recovered(requests, baseline, investigation.fault, investigation.window[1])
     until = fault[1] if np.isnat(recovered) else recovered
     during = (fault[0], max(until, fault[0] + np.timedelta64(1, "ns")))
     services = tuple(str(name) for name in requests["service"].value_counts().index[:3])
@@ -204,17 +202,18 @@ def _period(requests: pd.DataFrame, window: Window) -> Period:
     )
 
 
-def _recovered(requests: pd.DataFrame, baseline: Window, began: np.datetime64, end: np.datetime64) -> np.datetime64:
+def _recovered(requests: pd.DataFrame, baseline: Window, fault: Window | None, end: np.datetime64) -> np.datetime64:
     """Return the end of the last bin with too many affected requests, if enough quiet bins with traffic follow it.
 
     A bin is bad when its affected requests exceed the share before by three standard deviations of a binomial, and are
     at least two.
     """
     never = np.datetime64("NaT", "ns")
+    if fault is None:
+        return never
+    began = fault[0]
     width = max(np.timedelta64(10, "s"), (end - began) // 120).astype("timedelta64[ns]")
     after = requests[_within(requests["time"].to_numpy(), (began, end))]
-    if after.empty:
-        return never
     usual = requests[_within(requests["time"].to_numpy(), baseline)]
     p = float(usual["affected"].mean()) if len(usual) else 0.0
     index = ((after["time"].to_numpy() - began) // width).astype(np.int64)

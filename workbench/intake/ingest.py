@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,8 @@ def _cut(batch: Batch, start: np.datetime64 | None, end: np.datetime64 | None, s
     if batch.spans is not None:
         from workbench.signals import build_spans
 
-        out.spans = build_spans(dict(_rows_between(batch.spans, first, last).items()))
+        kept = _rows_between(batch.spans, first, last)
+        out.spans = build_spans({str(name): column for name, column in kept.items()})
     skips["outside the window asked for"] += before - sum(out.counts().values())
     return out
 
@@ -218,5 +219,5 @@ def _watched(items: Iterable[tuple[str, Batch]], progress: bool) -> Iterable[tup
         return items
     from tqdm.auto import tqdm
 
-    bar: Sequence[tuple[str, Batch]] = tqdm(items, desc="ingest", unit=" batches", leave=False)
+    bar: Iterable[tuple[str, Batch]] = tqdm(items, desc="ingest", unit=" batches", leave=False)
     return bar

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.panels.escape import clean, clip
+
 __all__ = ["clock", "duration", "middle", "number", "quantity", "ratio", "share", "span", "ticks", "time_ticks"]
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
@@ -76,10 +78,10 @@ def quantity(value: float, unit: str) -> str:
         return f"{_three(value)} B{tail}"
     if unit in ("", "1") or unit.startswith("{"):
         # An annotation in braces says what is counted, not in which unit.
-        return number(value) + (unit.partition("}")[2] if unit.endswith("/s") else "")
+        return number(value) + ("/s" if unit.endswith("/s") else "")
     if unit.startswith("/"):
-        return number(value) + unit
-    return f"{number(value)} {unit}"
+        return number(value) + clip(clean(unit), 16)
+    return f"{number(value)} {clip(clean(unit), 16)}"
 
 
 def ratio(after: float, before: float) -> str:

@@ -66,6 +66,21 @@ class _Progress:
         """Nothing is held open."""
 
 
+class _Clock:
+    """Tells nbclient how long each cell may take: what the cells before it have left of the whole time."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.seconds, self.end, self.cell = seconds, 0.0, None
+
+    def __call__(self, cell: Any) -> int | None:
+        self.cell = cell
+        if self.seconds is None:
+            return None
+        now = time.monotonic()
+        self.end = self.end or now + self.seconds
+        return max(1, round(self.end - now))
+
+
 class _Engine(papermill.engines.NBClientEngine):  # type: ignore[misc]
     """papermill's engine with our kernel, one deadline for the whole run, and progress told to the parent."""
 
@@ -77,13 +92,12 @@ class _Engine(papermill.engines.NBClientEngine):  # type: ignore[misc]
         if os.name == "posix":
             manager.transport = "ipc"
             manager.connection_file = str(Path(job["scratch"]) / "kernel.json")
-        end = None if job["timeout"] is None else time.monotonic() + job["timeout"]
         client = PapermillNotebookClient(
             nb_man,
             km=manager,
             kernel_name=kernel_name,
             startup_timeout=60,
-            timeout_func=lambda cell: None if end is None else max(1, round(end - time.monotonic())),
+            timeout_func=kwargs["clock"],
             shutdown_kernel="immediate",
         )
         client.owns_km = True
@@ -105,19 +119,27 @@ def execute(job: dict[str, Any], say: Any) -> str:
     if job["parameters"]:
         nb = parameterize_notebook(nb, job["parameters"], kernel_name=_KERNEL, language="python", engine_name=_ENGINE)
     nb.metadata.papermill["input_path"] = nb.metadata.papermill["output_path"] = f"{job['label']}.ipynb"
-    output, error = job["output"], ""
+    output, error, clock = job["output"], "", _Clock(job["timeout"])
     try:
         papermill.engines.papermill_engines.execute_notebook_with_engine(
-            _ENGINE, nb, _KERNEL, output_path=output, progress_bar=False, log_output=False, job=job, say=say
+            _ENGINE,
+            nb,
+            _KERNEL,
+            output_path=output,
+            progress_bar=False,
+            log_output=False,
+            job=job,
+            say=say,
+            clock=clock,
         )
         raise_for_execution_errors(nb, output)
     except PapermillExecutionError as failure:
         said = _one_line(f"{failure.ename}: {failure.evalue}")
         error = f"failed in cell {failure.exec_count or failure.cell_index} ({said})"
     except CellTimeoutError:
-        running = next((i for i, c in enumerate(nb.cells) if c.metadata.papermill.get("status") == "running"), None)
-        where = "" if running is None else f" in cell {running + 1} of {len(nb.cells)}"
-        error = f"was stopped{where} after {job['timeout']:g} seconds"
+        number = next((i for i, cell in enumerate(nb.cells, 1) if cell is clock.cell), 0)
+        nb.cells[number - 1].metadata.papermill["status"] = "failed"
+        error = f"was stopped in cell {number} of {len(nb.cells)} after {job['timeout']:g} seconds"
     except (DeadKernelError, RuntimeError) as failure:
         error = f"stopped because its kernel ended ({_one_line(str(failure))})"
     if error and "exception" not in nb.metadata.papermill:

@@ -26,7 +26,8 @@ from workbench.runbooks.signature import check
 
 __all__ = ["Job", "render", "run", "run_all"]
 
-_GRACE_SECONDS = 20.0
+_GRACE_SECONDS = 120.0
+"""What starting a kernel and rendering may take beside the cells."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def run(
     progress : bool
         Whether to show a progress bar, on a terminal or in a notebook.
     timeout : float, optional
-        Seconds the whole run may take.
+        Seconds the cells may take together.
 
     Returns
     -------

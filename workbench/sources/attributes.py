@@ -5,49 +5,41 @@ A column is `Int64`, `float64`, `boolean` where all its values are alike (whole 
 taken by the shape (`time`, `service`, ...) gets a trailing underscore, as does that name with underscores already. Only
 the most frequent names become columns, at most `intake.max_columns`; what is left over is JSON text in the column
 `attributes`.
+
+Telemetry repeats itself: of a hundred thousand attributes a few thousand are distinct. So attributes come in as the
+bytes they were sent as, and only distinct ones are decoded.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from workbench.sources.columns import choice_column
 from workbench.sources.source import ReadOptions
+from workbench.sources.values import finite, json_text, to_text
 
-__all__ = [
-    "OVERFLOW",
-    "AttributeColumns",
-    "arrow_column",
-    "choice_column",
-    "column_name",
-    "hex_column",
-    "json_text",
-    "plain_value",
-    "text_column",
-    "to_text",
-    "typed_column",
-]
+__all__ = ["OVERFLOW", "AttributeColumns", "column_name", "typed_column"]
 
 OVERFLOW = "attributes"
 """Column of the attributes that got no column of their own, as a JSON object."""
 
-_STR: Any = pd.StringDtype("pyarrow", na_value=np.nan)
 _EXACT = 2**53
 
+_Index: TypeAlias = npt.NDArray[np.int64]
 
-class _Slot(NamedTuple):
-    rows: list[int]
+
+class _Part(NamedTuple):
+    """Some entries of one attribute: `values[places[i]]` belongs to row `rows[i]`."""
+
     values: list[Any]
+    places: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
 
 
 def column_name(name: str, taken: Iterable[str]) -> str:
@@ -56,194 +48,144 @@ def column_name(name: str, taken: Iterable[str]) -> str:
     return name + "_" if stem == OVERFLOW or stem in taken else name
 
 
-def plain_value(value: Any) -> Any:
-    """Return an OTLP AnyValue as str, int, float, bool; a list or map as JSON text, bytes as base64, unset as None."""
-    text = value.string_value
-    if text:
-        return text
-    which = value.WhichOneof("value")
-    if which is None:
-        return None
-    if which in ("array_value", "kvlist_value"):
-        return json_text(_nested(value))
-    if which == "bytes_value":
-        return base64.b64encode(value.bytes_value).decode("ascii")
-    return getattr(value, which)
-
-
-def _nested(value: Any) -> Any:
-    which = value.WhichOneof("value")
-    if which == "array_value":
-        return [_nested(item) for item in value.array_value.values]
-    if which == "kvlist_value":
-        return {item.key: _nested(item.value) for item in value.kvlist_value.values}
-    return _finite(plain_value(value))
-
-
-def _finite(value: Any) -> Any:
-    """Return the value, floats that JSON cannot write as text."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def json_text(value: Any) -> str:
-    """Return compact JSON text, other characters than ASCII kept."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def to_text(value: Any) -> str:
-    """Return one attribute value as label text: `true`, `200`, `0.5`, text as it is."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
-
-
-def _arrow_text(values: Sequence[str | None]) -> Any:
-    try:
-        return pa.array(values, pa.large_string())
-    except UnicodeEncodeError:  # lone surrogates, which JSON can spell
-        return pa.array(
-            [v if v is None else v.encode("utf-8", "replace").decode("utf-8") for v in values], pa.large_string()
-        )
-
-
-def text_column(values: Sequence[str | None] | Any, cap: int | None, skips: Counter[str], what: str) -> pd.Series:
-    """Return texts as a `str` column, each cut at `cap` characters, the cut ones counted as `what truncated`."""
-    array = values if isinstance(values, pa.Array) else _arrow_text(values)
-    if cap is not None and (pc.max(pc.binary_length(array)).as_py() or 0) > cap:
-        cut = int(pc.sum(pc.greater(pc.utf8_length(array), cap)).as_py() or 0)
-        if cut:
-            skips[f"{what} truncated to intake.max_text_chars"] += cut
-            array = pc.utf8_slice_codeunits(array, 0, cap)
-    return arrow_column(array)
-
-
-def arrow_column(array: Any) -> pd.Series:
-    """Return an Arrow large_string array as a column of dtype `str`."""
-    return pd.Series(_STR.__from_arrow__(array))
-
-
-def choice_column(codes: npt.NDArray[np.int64], texts: Sequence[str | None]) -> pd.Series:
-    """Return a `str` column of shape (n,) from positions in a short list of texts."""
-    return arrow_column(pa.array(texts, pa.large_string()).take(pa.array(codes)))
-
-
-def hex_column(ids: Sequence[bytes], size: int) -> tuple[pd.Series, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return ids as lower-case hex text and two masks of shape (n,): which are absent, which have a wrong length.
-
-    An id is absent when it is empty or all zero; absent and wrong ones read "".
-    """
-    n = len(ids)
-    lengths = np.fromiter(map(len, ids), np.int64, n)
-    wrong = (lengths != size) & (lengths != 0)
-    if (lengths != size).any():
-        blank = bytes(size)
-        ids = [i if len(i) == size else blank for i in ids]
-    raw = b"".join(ids)
-    absent = ~np.frombuffer(raw, np.uint8).reshape(n, size).any(axis=1) & ~wrong
-    offsets = pa.py_buffer(np.arange(n + 1, dtype=np.int64) * (2 * size))
-    array = pa.Array.from_buffers(pa.large_string(), n, [None, offsets, pa.py_buffer(raw.hex().encode("ascii"))])
-    if (absent | wrong).any():
-        array = pc.if_else(pa.array(absent | wrong), "", array)
-    return arrow_column(array), absent, wrong
-
-
 class AttributeColumns:
-    """Values of named attributes, collected by name with the row each belongs to."""
+    """Values of named attributes with the row each belongs to.
 
-    def __init__(self) -> None:
-        self._slots: dict[str, _Slot] = {}
+    Where a row has several values of one name, one added by `extend` wins over one by `put`, that over one by `fill`,
+    and a later one over an earlier one.
 
-    def add(self, row: int, attributes: Any) -> None:
-        """Add the OTLP key-values of one row; of a name given twice the last value counts."""
-        slots = self._slots
-        for item in attributes:
-            value = plain_value(item.value)
-            if value is None:
-                continue
-            slot = slots.get(item.key)
-            if slot is None:
-                slot = slots[item.key] = _Slot([], [])
-            slot.rows.append(row)
-            slot.values.append(value)
+    Parameters
+    ----------
+    decode : callable, optional
+        From the bytes of one attribute, as `extend` gets them, to its name and value; a value of None is no attribute.
+    """
+
+    def __init__(self, decode: Callable[[bytes], tuple[str, Any]] | None = None) -> None:
+        self._decode = decode
+        self._raw: list[bytes] = []
+        self._ends: list[int] = []
+        self._slots: dict[str, tuple[list[int], list[Any]]] = {}
+        self._ranges: dict[str, list[tuple[int, int, Any]]] = {}
+
+    def extend(self, attributes: Iterable[bytes]) -> None:
+        """Add all attributes of the next row, as bytes; to be called once for every row, in order."""
+        self._raw.extend(attributes)
+        self._ends.append(len(self._raw))
 
     def put(self, row: int, name: str, value: Any) -> None:
         """Add one value (str, int, float or bool) of one row."""
-        slot = self._slots.setdefault(name, _Slot([], []))
-        slot.rows.append(row)
-        slot.values.append(value)
+        slot = self._slots.get(name)
+        if slot is None:
+            slot = self._slots[name] = ([], [])
+        slot[0].append(row)
+        slot[1].append(value)
 
     def fill(self, start: int, stop: int, name: str, value: Any) -> None:
-        """Give rows `start` to `stop` (exclusive) one value, unless they have one of their own already."""
-        slot = self._slots.setdefault(name, _Slot([], []))
-        own = set()
-        for row in reversed(slot.rows):
-            if row < start:
-                break
-            own.add(row)
-        rows = [row for row in range(start, stop) if row not in own] if own else range(start, stop)
-        slot.rows.extend(rows)
-        slot.values.extend([value] * len(rows))
+        """Give rows `start` to `stop` (exclusive) one value, unless they have one of their own."""
+        self._ranges.setdefault(name, []).append((start, stop, value))
+
+    def _parts(self) -> dict[str, list[_Part]]:
+        """Return the entries of every name, those that win last."""
+        found: dict[str, list[_Part]] = {}
+        for name, ranges in self._ranges.items():
+            starts, lengths = np.array([r[0] for r in ranges]), np.array([r[1] - r[0] for r in ranges])
+            index = np.repeat(np.arange(len(ranges)), lengths)
+            rows = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+            found.setdefault(name, []).append(_Part([r[2] for r in ranges], index, rows))
+        for name, (rows_list, values) in self._slots.items():
+            found.setdefault(name, []).append(_Part(values, np.arange(len(values)), np.array(rows_list, np.int64)))
+        for name, part in self._raw_parts():
+            found.setdefault(name, []).append(part)
+        return found
+
+    def _raw_parts(self) -> Iterable[tuple[str, _Part]]:
+        """Decode every distinct attribute once and yield its entries grouped by name."""
+        if not self._raw or self._decode is None:
+            return
+        raw = np.empty(len(self._raw), object)
+        raw[:] = self._raw
+        codes, distinct = pd.factorize(raw)
+        rows = np.repeat(np.arange(len(self._ends)), np.diff(self._ends, prepend=0))
+        names: dict[str, int] = {}
+        values: list[list[Any]] = []
+        name_of, place_of = np.full(len(distinct), -1), np.zeros(len(distinct), np.int64)
+        for i, item in enumerate(distinct.tolist()):
+            name, value = self._decode(item)
+            if value is not None:
+                at = names.setdefault(name, len(names))
+                if at == len(values):
+                    values.append([])
+                name_of[i], place_of[i] = at, len(values[at])
+                values[at].append(value)
+        of_entry = name_of[codes]
+        order = np.argsort(of_entry, kind="stable")
+        cuts = np.searchsorted(of_entry[order], np.arange(len(names) + 1))
+        for name, at in names.items():
+            chosen = order[cuts[at] : cuts[at + 1]]
+            yield name, _Part(values[at], place_of[codes[chosen]], rows[chosen])
 
     def columns(self, n: int, taken: Iterable[str], options: ReadOptions, skips: Counter[str]) -> dict[str, pd.Series]:
         """Return the columns of n rows by name, `OVERFLOW` last where there are too many names."""
         taken, cap = set(taken), options.max_text_chars
-        unnamed = self._slots.pop("", None)
+        parts = self._parts()
+        unnamed = parts.pop("", None)
         if unnamed is not None:
-            skips["attribute without a name"] += len(unnamed.rows)
-        names = list(self._slots)
+            skips["attribute without a name"] += sum(len(part.rows) for part in unnamed)
+        names = list(parts)
         if len(names) > options.max_columns:
-            names.sort(key=lambda name: -len(self._slots[name].rows))
-        kept = {name: self._slots[name] for name in names[: options.max_columns]}
-        found = {
-            column_name(name, taken): typed_column(slot.values, slot.rows, n, cap, skips) for name, slot in kept.items()
-        }
-        if len(names) > len(kept):
+            names.sort(key=lambda name: -sum(len(part.rows) for part in parts[name]))
+        found = {column_name(name, taken): _column(parts[name], n, cap, skips) for name in names[: options.max_columns]}
+        if len(names) > options.max_columns:
             rest: dict[int, dict[str, Any]] = {}
-            for name in names[len(kept) :]:
-                for row, value in zip(*self._slots[name], strict=True):
-                    rest.setdefault(row, {})[name] = _finite(value)
+            for name in names[options.max_columns :]:
+                for part in parts[name]:
+                    for place, row in zip(part.places.tolist(), part.rows.tolist(), strict=True):
+                        rest.setdefault(row, {})[name] = finite(part.values[place])
             texts = [json_text(item) for item in rest.values()]
-            found[OVERFLOW] = typed_column(texts, list(rest), n, None, skips)
+            found[OVERFLOW] = typed_column(texts, np.arange(len(texts)), np.array(list(rest)), n, None, skips)
         return found
 
     def frame(self, n: int, limit: int, skips: Counter[str]) -> pd.DataFrame:
         """Return all columns of n rows under their own names, uncut; names beyond `limit` are left out and counted."""
-        names = list(self._slots)
+        parts = self._parts()
+        names = list(parts)
         if len(names) > limit:
             skips["column beyond the most a table may have"] += len(names) - limit
-        kept = {name: self._slots[name] for name in names[:limit]}
-        columns = {name: typed_column(slot.values, slot.rows, n, None, skips) for name, slot in kept.items()}
+        columns = {name: _column(parts[name], n, None, skips) for name in names[:limit]}
         return pd.DataFrame(columns, index=pd.RangeIndex(n))
 
 
-def typed_column(values: list[Any], rows: Sequence[int], n: int, cap: int | None, skips: Counter[str]) -> pd.Series:
-    """Return a column of n rows that holds `values` at `rows` and is missing elsewhere; texts are cut at `cap`."""
-    where = np.asarray(rows, np.int64)
+def _column(parts: list[_Part], n: int, cap: int | None, skips: Counter[str]) -> pd.Series:
+    if len(parts) == 1:
+        return typed_column(parts[0].values, parts[0].places, parts[0].rows, n, cap, skips)
+    shift = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
+    values = [value for part in parts for value in part.values]
+    index = np.concatenate([part.places + s for part, s in zip(parts, shift.tolist(), strict=True)])
+    return typed_column(values, index, np.concatenate([part.rows for part in parts]), n, cap, skips)
+
+
+def typed_column(
+    values: list[Any], index: _Index, rows: _Index, n: int, cap: int | None, skips: Counter[str]
+) -> pd.Series:
+    """Return a column of n rows that holds `values[index]` at `rows` and is missing elsewhere; texts are cut at `cap`.
+
+    Of several entries of one row the last counts.
+    """
+    place = np.full(n, -1, np.int64)
+    place[rows] = index
+    missing = place < 0
     kinds = set(map(type, values))
     if kinds == {bool}:
-        flags = np.zeros(n, bool)
-        flags[where] = values
-        return pd.Series(pd.arrays.BooleanArray(flags, _missing(where, n)))
+        return pd.Series(pd.arrays.BooleanArray(np.array([*values, False], bool)[place], missing))
     if kinds == {int}:
-        numbers = np.zeros(n, np.int64)
-        numbers[where] = values
-        return pd.Series(pd.arrays.IntegerArray(numbers, _missing(where, n)))
+        return pd.Series(pd.arrays.IntegerArray(np.array([*values, 0], np.int64)[place], missing))
     if kinds == {float} or (kinds == {int, float} and all(abs(v) <= _EXACT for v in values if type(v) is int)):
-        floats = np.full(n, np.nan)
-        floats[where] = values
-        return pd.Series(floats)
+        return pd.Series(np.array([*values, np.nan], np.float64)[place])
     texts = values if kinds == {str} else [to_text(value) for value in values]
-    array = _arrow_text(texts)
-    if len(where) != n or not np.array_equal(where, np.arange(n)):
-        index = np.zeros(n, np.int64)
-        index[where] = np.arange(len(where))
-        array = array.take(pa.array(index, mask=_missing(where, n)))
-    return text_column(array, cap, skips, "attribute")
-
-
-def _missing(where: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.bool_]:
-    mask = np.ones(n, bool)
-    mask[where] = False
-    return mask
+    if cap is None:
+        return choice_column(place, texts)
+    long = np.fromiter((len(text) > cap for text in texts), bool, len(texts))
+    if long.any():
+        skips["attribute truncated to intake.max_text_chars"] += int(long[place[~missing]].sum())
+        texts = [text[:cap] for text in texts]
+    return choice_column(place, texts)

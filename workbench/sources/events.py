@@ -17,11 +17,13 @@ import pandas as pd
 
 from workbench.signals import EVENT_KINDS, Batch, build_events
 from workbench.signals.rows import EVENT_COLUMNS
-from workbench.sources.attributes import AttributeColumns, json_text, text_column
+from workbench.sources.attributes import AttributeColumns
+from workbench.sources.columns import text_column
 from workbench.sources.json_text import first_object, json_values
 from workbench.sources.severity import severity_from_text
 from workbench.sources.source import ReadOptions
 from workbench.sources.timestamps import instant_ns
+from workbench.sources.values import json_text
 
 __all__ = ["EventsJson"]
 

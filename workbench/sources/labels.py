@@ -12,8 +12,9 @@ import pandas as pd
 
 from workbench.signals import Samples, build_samples
 from workbench.signals.time import MAX_NS
-from workbench.sources.attributes import OVERFLOW, json_text
+from workbench.sources.attributes import OVERFLOW
 from workbench.sources.source import ReadOptions
+from workbench.sources.values import json_text
 
 __all__ = ["MAX_SERIES", "SeriesTable", "bound_text"]
 

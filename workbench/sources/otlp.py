@@ -14,16 +14,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO, ClassVar
-
-from google.protobuf.message import DecodeError
+from typing import BinaryIO, ClassVar
 
 from workbench.errors import LimitExceeded, SourceError, check_one_of
 from workbench.signals import Batch
+from workbench.sources.otlp_parts import Parts
 from workbench.sources.otlp_points import PointRows
-from workbench.sources.otlp_repair import parse_damaged
+from workbench.sources.otlp_repair import parse_body, plausible_request
 from workbench.sources.otlp_rows import LogRows, SpanRows
-from workbench.sources.otlp_schema import REQUESTS, plausible, request_class
+from workbench.sources.otlp_schema import REQUESTS
 from workbench.sources.source import ROWS_PER_BATCH, ReadOptions
 from workbench.sources.unpack import document, look_ahead, messages
 from workbench.sources.wire import is_delimited_stream, is_request
@@ -49,21 +48,23 @@ class Rows:
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
-        self._points = PointRows(options)
-        self.skips: Counter[str] = Counter()
+        self._parts = Parts()
+        self.skips = self._parts.skips
+        self._points = PointRows(options, self._parts)
         self._renew()
 
     def _renew(self) -> None:
-        self._spans, self._logs = SpanRows(self._options), LogRows(self._options)
+        self._spans, self._logs = SpanRows(self._options, self._parts), LogRows(self._options, self._parts)
         self.pending_bytes = 0
 
-    def add(self, request: Any, signal: str, size: int = 0) -> None:
-        """Take the rows of one decoded request of the given size in bytes."""
+    def add(self, body: bytes, signal: str) -> None:
+        """Take the rows of one request body, repairing what can be; raise `SourceError` where nothing can."""
+        request = parse_body(body, signal, self.skips)
         target: SpanRows | LogRows | PointRows = self._points
         if signal != "metrics":
             target = self._spans if signal == "traces" else self._logs
         target.add(request)
-        self.pending_bytes += size
+        self.pending_bytes += len(body)
 
     @property
     def full(self) -> bool:
@@ -74,9 +75,8 @@ class Rows:
     def flush(self) -> Batch:
         """Return what is there as a batch and begin anew; the series of metrics stay known."""
         batch = Batch(metrics=self._points.finish(), logs=self._logs.finish(), spans=self._spans.finish())
-        for skips in (self._points.skips, self._logs.skips, self._spans.skips, self.skips):
-            batch.skips.update(skips)
-        self._points.skips, self.skips = Counter(), Counter()
+        batch.skips.update(self.skips)
+        self.skips.clear()
         self._renew()
         return batch
 
@@ -109,29 +109,15 @@ def decode_otlp(body: bytes, signal: str, options: ReadOptions | None = None) ->
             f"an OTLP body of {len(body)} bytes is larger than intake.max_body_bytes = {options.max_body_bytes}."
         )
     rows = Rows(options)
-    _decode_into(rows, body, signal)
+    rows.add(body, signal)
     return rows.flush()
-
-
-def _decode_into(rows: Rows, body: bytes, signal: str) -> None:
-    """Decode one body as the signal, repairing what can be; raise `SourceError` where nothing can."""
-    try:
-        request = request_class(signal).FromString(body)
-    except DecodeError:
-        request = parse_damaged(body, signal, rows.skips)
-    rows.add(request, signal, len(body))
 
 
 def _judge(body: bytes, hint: str) -> str:
     """Return the signal a body holds: the named one if it decodes to plausible rows, else the most plausible one."""
-    scores: dict[str, float] = {}
-    for signal in sorted(REQUESTS, key=lambda s: s != hint):
-        try:
-            scores[signal] = plausible(request_class(signal).FromString(body), signal)
-        except DecodeError:
-            scores[signal] = 0.0
-        if signal == hint and scores[signal] > 0.5:
-            return signal
+    if hint and plausible_request(body, hint) > 0.5:
+        return hint
+    scores = {signal: plausible_request(body, signal) for signal in REQUESTS}
     best = max(scores, key=lambda signal: scores[signal])
     return best if scores[best] > 0.5 else hint
 
@@ -191,7 +177,7 @@ def _try(rows: Rows, body: bytes, signal: str) -> bool:
     try:
         if not signal:
             raise SourceError("neither traces nor metrics nor logs")
-        _decode_into(rows, body, signal)
+        rows.add(body, signal)
     except SourceError:
         rows.skips["OTLP body that cannot be decoded"] += 1
         return False

@@ -77,7 +77,7 @@ class OtlpJson:
                     rows.skips["JSON value that is no OTLP request"] += 1
                     continue
                 good = True
-                rows.add(request, _TOP[key])
+                rows.add(request.SerializeToString(), _TOP[key])
             if rows.full:
                 yield rows.flush()
         if not good:

@@ -21,36 +21,41 @@ opentelemetry-proto: metrics.proto; Prometheus, "OTLP ingestion" for names of pa
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from workbench.signals import Samples
 from workbench.signals.names import RESERVED
 from workbench.signals.samples import STALE_NAN
-from workbench.sources.attributes import column_name, plain_value, to_text
+from workbench.sources.attributes import column_name
 from workbench.sources.labels import SeriesTable, bound_text
-from workbench.sources.otlp_rows import resource_labels
+from workbench.sources.otlp_parts import Parts
 from workbench.sources.source import ReadOptions
+from workbench.sources.values import to_text
 
 __all__ = ["PointRows"]
 
 _NO_VALUE = 1
 _DELTA = 1
 
+_Tags: TypeAlias = tuple[tuple[str, str], ...]
+_Identity: TypeAlias = tuple[_Tags, tuple[bytes, ...]]
+
 
 class PointRows:
     """Collects the data points of `ExportMetricsServiceRequest` messages; series are known across batches."""
 
-    def __init__(self, options: ReadOptions) -> None:
-        self._table = SeriesTable(options)
+    def __init__(self, options: ReadOptions, parts: Parts) -> None:
+        self._table, self._decode = SeriesTable(options), parts
         self._keys: dict[Any, Any] = {}
         self._series: list[int] = []
         self._time: list[int] = []
         self._value: list[float] = []
-        self.skips: Counter[str] = Counter()
+        self.skips: Counter[str] = parts.skips
 
     def __len__(self) -> int:
         """Return the number of samples collected since the last `finish`."""
@@ -59,12 +64,12 @@ class PointRows:
     def add(self, request: Any) -> None:
         """Add every data point of one decoded request."""
         for block in request.resource_metrics:
-            tags = tuple(sorted(resource_labels(block.resource)[0].items()))
+            tags = tuple(sorted(self._decode.resource(block.resource)[0].items()))
             for scope in block.scope_metrics:
                 for metric in scope.metrics:
                     self._metric(metric, tags)
 
-    def _metric(self, metric: Any, tags: tuple[tuple[str, str], ...]) -> None:
+    def _metric(self, metric: Any, tags: _Tags) -> None:
         which = metric.WhichOneof("data")
         if which is None:
             self.skips["metric without data"] += 1
@@ -84,18 +89,17 @@ class PointRows:
             which
         ]
         for point in data.data_points:
-            labels = (*tags, *_labels(point.attributes, "quantile" if which == "summary" else "le"))
-            add(metric, point, labels)
+            add(metric, point, (tags, tuple(point.attributes)))
 
-    def _numbers(self, metric: Any, points: Any, tags: tuple[tuple[str, str], ...], kind: str) -> None:
+    def _numbers(self, metric: Any, points: Any, tags: _Tags, kind: str) -> None:
         name, unit = metric.name, metric.unit
         keys, series, time, value = self._keys, self._series, self._time, self._value
         for point in points:
-            labels = _labels(point.attributes, "")
-            key = (name, tags, kind, labels)
+            key = (name, kind, tags, tuple(point.attributes))
             row = keys.get(key)
             if row is None:
-                row = self._table.row({**dict(tags), **dict(labels), "metric": name}, kind, unit)
+                labels = self._labels(tags, key[3], "")
+                row = self._table.row({**labels, "metric": name}, kind, unit)
                 if row >= 0:
                     keys[key] = row
             series.append(row)
@@ -106,20 +110,19 @@ class PointRows:
             else:
                 value.append(getattr(point, which))
 
-    def _parts(self, metric: Any, labels: tuple[tuple[str, str], ...], kind: str, extra: tuple[str, ...]) -> list[int]:
-        """Return the series rows of count, sum and one series per extra label value, made on first use."""
-        key = (metric.name, labels, kind, extra)
+    def _parts(self, metric: Any, identity: _Identity, kind: str, extra: tuple[float, ...]) -> list[int]:
+        """Return the series rows of count, sum and one series per bound or quantile, made on first use."""
+        key = (metric.name, identity, kind, extra)
         rows: list[int] | None = self._keys.get(key)
         if rows is None:
-            base, table, unit = dict(labels), self._table, metric.unit
+            label = "quantile" if kind == "summary" else "le"
+            base, table, unit = self._labels(*identity, label), self._table, metric.unit
             rows = [
                 table.row({**base, "metric": f"{metric.name}_count"}, kind, "1"),
                 table.row({**base, "metric": f"{metric.name}_sum"}, kind, unit),
             ]
-            label, name, part = (
-                ("quantile", metric.name, unit) if kind == "summary" else ("le", f"{metric.name}_bucket", "1")
-            )
-            rows += [table.row({**base, "metric": name, label: text}, kind, part) for text in extra]
+            name, part = (metric.name, unit) if kind == "summary" else (f"{metric.name}_bucket", "1")
+            rows += [table.row({**base, "metric": name, label: bound_text(bound)}, kind, part) for bound in extra]
             if min(rows) >= 0:
                 self._keys[key] = rows
         return rows
@@ -129,13 +132,13 @@ class PointRows:
         self._time.extend([time] * len(rows))
         self._value.extend(values)
 
-    def _histogram(self, metric: Any, point: Any, labels: tuple[tuple[str, str], ...]) -> None:
+    def _histogram(self, metric: Any, point: Any, identity: _Identity) -> None:
         bounds, counts = list(point.explicit_bounds), list(point.bucket_counts)
         if counts and len(counts) != len(bounds) + 1:
             self.skips["histogram point whose buckets do not fit its bounds"] += 1
             return
-        extra = (*map(bound_text, bounds), "+Inf") if counts else ()
-        rows = self._parts(metric, labels, "histogram", extra)
+        extra = (*bounds, math.inf) if counts else ()
+        rows = self._parts(metric, identity, "histogram", extra)
         if point.flags & _NO_VALUE:
             self._put(rows, point.time_unix_nano, [STALE_NAN] * len(rows))
         elif point.HasField("sum"):
@@ -145,8 +148,8 @@ class PointRows:
         if point.exemplars:
             self.skips["exemplar not kept"] += len(point.exemplars)
 
-    def _exponential(self, metric: Any, point: Any, labels: tuple[tuple[str, str], ...]) -> None:
-        rows = self._parts(metric, labels, "histogram", ())
+    def _exponential(self, metric: Any, point: Any, identity: _Identity) -> None:
+        rows = self._parts(metric, identity, "histogram", ())
         if point.flags & _NO_VALUE:
             self._put(rows, point.time_unix_nano, [STALE_NAN, STALE_NAN])
             return
@@ -154,14 +157,20 @@ class PointRows:
         self._put(rows[: len(values)], point.time_unix_nano, values)
         self.skips["buckets of an exponential histogram point not kept"] += 1
 
-    def _summary(self, metric: Any, point: Any, labels: tuple[tuple[str, str], ...]) -> None:
-        extra = tuple(bound_text(item.quantile) for item in point.quantile_values)
-        rows = self._parts(metric, labels, "summary", extra)
+    def _summary(self, metric: Any, point: Any, identity: _Identity) -> None:
+        extra = tuple(item.quantile for item in point.quantile_values)
+        rows = self._parts(metric, identity, "summary", extra)
         if point.flags & _NO_VALUE:
             self._put(rows, point.time_unix_nano, [STALE_NAN] * len(rows))
             return
         quantiles = [item.value for item in point.quantile_values]
         self._put(rows, point.time_unix_nano, [point.count, point.sum, *quantiles])
+
+    def _labels(self, tags: _Tags, attributes: tuple[bytes, ...], own: str) -> dict[str, str]:
+        """Return a point's labels; attributes of a name that the series needs itself get an underscore."""
+        taken = (*RESERVED, "temporality", own)
+        pairs = [self._decode.pair(raw) for raw in attributes]
+        return {**dict(tags), **{column_name(name, taken): to_text(value) for name, value in pairs if name}}
 
     def finish(self) -> Samples | None:
         """Return the samples collected since the last call, or None where none is left; the rest is in `skips`."""
@@ -169,9 +178,3 @@ class PointRows:
         value = np.asarray(self._value, np.float64)
         self._series, self._time, self._value = [], [], []
         return self._table.samples(series, time, value, self.skips)
-
-
-def _labels(attributes: Any, own: str) -> tuple[tuple[str, str], ...]:
-    """Return a point's attributes as label pairs; names the series needs itself get an underscore."""
-    taken = (*RESERVED, "temporality", own) if own else (*RESERVED, "temporality")
-    return tuple((column_name(item.key, taken), to_text(plain_value(item.value))) for item in attributes if item.key)

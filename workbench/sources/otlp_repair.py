@@ -1,139 +1,127 @@
-"""Keep what can be kept of an OTLP body that protobuf refuses.
+"""Keep what can be kept of OTLP that protobuf refuses.
 
-Two things are tried. Text that is not UTF-8 makes the parser refuse a whole body; so the body is parsed once more with
-a schema in which every string is bytes, and each bad text is decoded with replacement characters. A body cut short, or
-damaged in one place, is split into its resource entries, and each is parsed on its own.
+Two things are tried. Text that is not UTF-8 makes the parser refuse a whole message; so it is parsed once more with the
+lenient schema, and each bad text is decoded with replacement characters. A body cut short, or damaged in one place, is
+split into its resource entries, and each is parsed on its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from workbench.errors import SourceError
-from workbench.sources.otlp_schema import plausible, request_class
-from workbench.sources.wire import split_entries
+from workbench.sources.otlp_schema import lenient_class, message_class, plausible, raw_class, request_class
+from workbench.sources.wire import split_entries, varint_bytes
 
-__all__ = ["parse_damaged"]
-
-_FIELD = descriptor_pb2.FieldDescriptorProto
+__all__ = ["decode_part", "parse_body", "plausible_request"]
 
 
-def parse_damaged(body: bytes, signal: str, skips: Counter[str]) -> Any:
-    """Return a request with what could be saved of a body that does not decode, and count what could not.
+def parse_body(body: bytes, signal: str, skips: Counter[str]) -> Any:
+    """Return a body as a raw request, as much of it as can be saved, and count what cannot.
 
     Raises
     ------
     SourceError
-        If nothing could be saved.
+        If nothing can be saved.
     """
-    repaired = _with_replacements(body, signal, skips)
+    cls = raw_class(signal)
+    try:
+        return cls.FromString(body)
+    except DecodeError:
+        pass
+    repaired = _mended_request(body, signal, skips)
     if repaired is not None:
         return repaired
     entries, _ = split_entries(body)
-    whole = request_class(signal)()
-    lost = 0
-    for entry in entries:
-        part = _entry(entry, signal, skips)
-        if part is None or plausible(part, signal) < 0.5:
-            lost += 1
-        else:
-            whole.MergeFrom(part)
-    if not whole.ListFields():
+    parts = [_entry(entry, signal, skips) for entry in entries]
+    kept = [part for part in parts if part is not None and plausible(part, signal) >= 0.5]
+    if not kept:
         raise SourceError(
             f"an OTLP {signal} body of {len(body)} bytes cannot be decoded: it is truncated, corrupt or no OTLP."
         )
-    skips["damaged part of an OTLP body"] += max(lost, 1)
+    whole = cls()
+    for part in kept:
+        whole.MergeFrom(part)
+    skips["damaged part of an OTLP body"] += max(len(parts) - len(kept), 1)
     return whole
 
 
+def plausible_request(body: bytes, signal: str) -> float:
+    """Return how plausible it is that a body is of a signal, from 0.0 for what cannot be decoded to 1.0."""
+    try:
+        return plausible(parse_body(body, signal, Counter()), signal)
+    except SourceError:
+        return 0.0
+
+
+def decode_part(raw: bytes, name: str, skips: Counter[str]) -> Any:
+    """Return a part of a request that was left raw, by the short name of its class; a damaged one is empty, counted."""
+    official = message_class(name)
+    try:
+        return official.FromString(raw)
+    except DecodeError:
+        mended = _mended(raw, official, skips)
+        if mended is None:
+            skips[f"damaged {name} of an OTLP body"] += 1
+            return official()
+        return official.FromString(mended)
+
+
 def _entry(entry: bytes, signal: str, skips: Counter[str]) -> Any | None:
-    alone = b"\x0a" + _varint(len(entry)) + entry
+    alone = b"\x0a" + varint_bytes(len(entry)) + entry
     try:
-        return request_class(signal).FromString(alone)
+        return raw_class(signal).FromString(alone)
     except DecodeError:
-        return _with_replacements(alone, signal, skips)
+        return _mended_request(alone, signal, skips)
 
 
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _with_replacements(body: bytes, signal: str, skips: Counter[str]) -> Any | None:
+def _mended_request(body: bytes, signal: str, skips: Counter[str]) -> Any | None:
     """Return the request with invalid UTF-8 replaced, or None where that is not what is wrong."""
-    lenient, texts = _lenient(signal)
-    try:
-        message = lenient.FromString(body)
-    except DecodeError:
+    noted: Counter[str] = Counter()
+    mended = _mended(body, request_class(signal), noted)
+    if mended is None:
         return None
-    replaced = _mend(message, texts)
-    try:
-        request = request_class(signal).FromString(message.SerializeToString())
-    except DecodeError:
-        return None
+    request = raw_class(signal).FromString(mended)
     if plausible(request, signal) < 0.5:
         return None
-    skips["invalid UTF-8 replaced"] += replaced
+    skips.update(noted)
     return request
 
 
-@cache
-def _lenient(signal: str) -> tuple[Any, frozenset[str]]:
-    """Return the request class of a private schema whose strings are bytes, and the full names of those fields."""
-    texts: set[str] = set()
-    pool = descriptor_pool.DescriptorPool()
-    descriptor = request_class(signal).DESCRIPTOR
-    _add(descriptor.file, pool, texts, set())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(descriptor.full_name)), frozenset(texts)
-
-
-def _add(file: Any, pool: Any, texts: set[str], done: set[str]) -> None:
-    if file.name in done:
-        return
-    done.add(file.name)
-    for needed in file.dependencies:
-        _add(needed, pool, texts, done)
-    proto = descriptor_pb2.FileDescriptorProto()
-    file.CopyToProto(proto)
-    for message in proto.message_type:
-        _strings_to_bytes(message, f"{proto.package}.{message.name}", texts)
-    pool.Add(proto)
-
-
-def _strings_to_bytes(message: Any, full_name: str, texts: set[str]) -> None:
-    for field in message.field:
-        if field.type == _FIELD.TYPE_STRING:
-            field.type = _FIELD.TYPE_BYTES
-            texts.add(f"{full_name}.{field.name}")
-    for nested in message.nested_type:
-        _strings_to_bytes(nested, f"{full_name}.{nested.name}", texts)
+def _mended(raw: bytes, official: Any, skips: Counter[str]) -> bytes | None:
+    """Return a message's bytes with invalid UTF-8 replaced, or None where it cannot be parsed even so."""
+    lenient, texts = lenient_class(official)
+    try:
+        message = lenient.FromString(raw)
+        replaced = _mend(message, texts)
+        mended: bytes = message.SerializeToString()
+        official.FromString(mended)
+    except DecodeError:
+        return None
+    if replaced:
+        skips["invalid UTF-8 replaced"] += replaced
+    return mended
 
 
 def _mend(message: Any, texts: frozenset[str]) -> int:
     """Replace invalid UTF-8 in every text of a lenient message, in place; return how many texts that were."""
     replaced = 0
     for field, value in message.ListFields():
-        repeated = not isinstance(value, bytes) and hasattr(value, "append" if field.message_type is None else "add")
         if field.message_type is not None:
+            repeated = hasattr(value, "add")
             replaced += sum(_mend(item, texts) for item in value) if repeated else _mend(value, texts)
         elif field.full_name in texts:
-            if repeated:
-                mended = [_text(item) for item in value]
-                replaced += sum(new != old for new, old in zip(mended, value, strict=True))
-                value[:] = mended
+            if isinstance(value, bytes):
+                mended = _text(value)
+                replaced += mended != value
+                setattr(message, field.name, mended)
             else:
-                mended_one = _text(value)
-                replaced += mended_one != value
-                setattr(message, field.name, mended_one)
+                all_mended = [_text(item) for item in value]
+                replaced += sum(new != old for new, old in zip(all_mended, value, strict=True))
+                value[:] = all_mended
     return replaced
 
 

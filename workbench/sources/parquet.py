@@ -13,17 +13,26 @@ from workbench.errors import LimitExceeded, SourceError
 from workbench.sources.source import ROWS_PER_BATCH, ReadOptions
 from workbench.sources.unpack import document
 
-__all__ = ["parquet_batches", "parquet_columns"]
+__all__ = ["open_parquet", "parquet_batches"]
 
 
-def _open(stream: BinaryIO, path: str, options: ReadOptions) -> Any:
+def open_parquet(stream: BinaryIO, path: str, options: ReadOptions) -> Any:
+    """Return an open `pyarrow.parquet.ParquetFile`; a stream that cannot seek is read whole, up to the cap.
+
+    Raises
+    ------
+    SourceError
+        If it is no Parquet.
+    LimitExceeded
+        If a part of it unpacks to more than the settings allow.
+    """
     if not stream.seekable():
         stream = io.BytesIO(document(stream, path, options.max_body_bytes))
     stream.seek(0)
     try:
         file = pq.ParquetFile(stream)
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path} is no Parquet that can be read: {str(error)[:200]}.") from error
+        raise SourceError(f"{path} is no Parquet that can be read: {_short(error)}.") from error
     limit = int(options.settings["intake.max_stream_bytes"])
     for i in range(file.metadata.num_row_groups):
         size = file.metadata.row_group(i).total_byte_size
@@ -34,17 +43,13 @@ def _open(stream: BinaryIO, path: str, options: ReadOptions) -> Any:
     return file
 
 
-def parquet_columns(stream: BinaryIO, path: str, options: ReadOptions) -> list[str]:
-    """Return the names of the top-level columns, or raise `SourceError` if it is no Parquet."""
-    return list(_open(stream, path, options).schema_arrow.names)
-
-
-def parquet_batches(
-    stream: BinaryIO, path: str, options: ReadOptions, columns: list[str] | None = None
-) -> Iterator[Any]:
-    """Yield tables of at most `ROWS_PER_BATCH` rows, or raise `SourceError` where the file is damaged."""
-    file = _open(stream, path, options)
+def parquet_batches(file: Any, path: str, columns: list[str] | None = None) -> Iterator[Any]:
+    """Yield record batches of at most `ROWS_PER_BATCH` rows, or raise `SourceError` where the file is damaged."""
     try:
         yield from file.iter_batches(ROWS_PER_BATCH, columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{path} is damaged Parquet: {str(error)[:200]}; get the file anew.") from error
+        raise SourceError(f"{path} is damaged Parquet: {_short(error)}; get the file anew.") from error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -18,13 +18,13 @@ from workbench.errors import SourceError
 from workbench.signals import Batch
 from workbench.signals.names import from_prometheus
 from workbench.signals.time import MAX_NS
-from workbench.sources.attributes import json_text
 from workbench.sources.json_text import parse_json
 from workbench.sources.labels import SeriesTable
-from workbench.sources.parquet import parquet_batches, parquet_columns
+from workbench.sources.parquet import open_parquet, parquet_batches
 from workbench.sources.source import ReadOptions
+from workbench.sources.values import json_text
 
-__all__ = ["COLUMNS", "SamplesTable"]
+__all__ = ["COLUMNS", "SamplesTable", "read_samples"]
 
 COLUMNS = ("labels", "time_ms", "value")
 """The columns such a table has."""
@@ -47,16 +47,20 @@ class SamplesTable:
         SourceError
             If the file is not Parquet, or lacks a column.
         """
-        have = parquet_columns(stream, path, options)
-        missing = [name for name in COLUMNS if name not in have]
-        if missing:
-            raise SourceError(
-                f"{path} lacks the columns {missing}: samples need {', '.join(COLUMNS)}; use format table otherwise."
-            )
-        table = SeriesTable(options)
-        rows: dict[Any, int] = {}
-        for part in parquet_batches(stream, path, options, list(COLUMNS)):
-            yield _batch(part, table, rows, path)
+        yield from read_samples(open_parquet(stream, path, options), path, options)
+
+
+def read_samples(file: Any, path: str, options: ReadOptions) -> Iterator[Batch]:
+    """Yield the samples of an open Parquet file, as `SamplesTable.read` does."""
+    missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+    if missing:
+        raise SourceError(
+            f"{path} lacks the columns {missing}: samples need {', '.join(COLUMNS)}; use format table otherwise."
+        )
+    table = SeriesTable(options)
+    rows: dict[Any, int] = {}
+    for part in parquet_batches(file, path, list(COLUMNS)):
+        yield _batch(part, table, rows, path)
 
 
 def _batch(part: Any, table: SeriesTable, rows: dict[Any, int], path: str) -> Batch:

@@ -29,7 +29,8 @@ import pandas as pd
 from workbench.errors import InvalidInput, SourceError
 from workbench.signals import Batch
 from workbench.sources.json_text import first_object, head_text
-from workbench.sources.samples import COLUMNS, SamplesTable
+from workbench.sources.parquet import open_parquet
+from workbench.sources.samples import COLUMNS, read_samples
 from workbench.sources.source import ReadOptions
 from workbench.sources.table_frames import csv_frames, json_frames, parquet_frames
 from workbench.sources.table_shapes import TARGETS, build_batch, signal_of
@@ -103,10 +104,11 @@ class Table:
         head, stream = _start(stream)
         skips: Counter[str] = Counter()
         if head.startswith(_PARQUET):
-            if options.mapping is None and _is_samples(stream, path, options):
-                yield from SamplesTable().read(stream, path, options)
+            file = open_parquet(stream, path, options)
+            if options.mapping is None and set(COLUMNS) <= set(file.schema_arrow.names):
+                yield from read_samples(file, path, options)
                 return
-            frames = parquet_frames(stream, path, options)
+            frames = parquet_frames(file, path)
         elif head_text(head)[:1] in ("{", "["):
             frames = json_frames(stream, path, options, skips)
         else:
@@ -143,12 +145,6 @@ def _flat_names(found: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             yield from (f"{name}.{inner}" for inner in value)
         yield name
-
-
-def _is_samples(stream: BinaryIO, path: str, options: ReadOptions) -> bool:
-    from workbench.sources.parquet import parquet_columns
-
-    return set(COLUMNS) <= set(parquet_columns(stream, path, options))
 
 
 def _check_targets(mapping: Mapping[str, str] | None) -> None:

@@ -14,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import LimitExceeded, SourceError
-from workbench.sources.attributes import AttributeColumns, json_text
+from workbench.sources.attributes import AttributeColumns
 from workbench.sources.json_text import json_values
 from workbench.sources.parquet import parquet_batches
 from workbench.sources.source import ROWS_PER_BATCH, ReadOptions
+from workbench.sources.values import json_text
 
 __all__ = ["csv_frames", "json_frames", "parquet_frames"]
 
@@ -137,9 +138,9 @@ def _flat(value: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str,
             yield prefix + name, item if not isinstance(item, int) or abs(item) < 2**63 else str(item)
 
 
-def parquet_frames(stream: BinaryIO, path: str, options: ReadOptions) -> Iterator[pd.DataFrame]:
-    """Yield a Parquet file; lists and structs become JSON text."""
-    for part in parquet_batches(stream, path, options):
+def parquet_frames(file: Any, path: str) -> Iterator[pd.DataFrame]:
+    """Yield an open Parquet file; lists and structs become JSON text."""
+    for part in parquet_batches(file, path):
         columns = {}
         for name, column in zip(part.schema.names, part.columns, strict=True):
             columns[name] = _pandas_column(column)

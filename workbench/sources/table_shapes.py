@@ -13,10 +13,12 @@ import pandas as pd
 from workbench.signals import EVENT_KINDS, Batch, build_events, build_logs, build_samples, build_spans
 from workbench.signals.rows import EVENT_COLUMNS, LOG_COLUMNS, SPAN_COLUMNS, SPAN_KINDS, SPAN_STATUS
 from workbench.signals.samples import METRIC_KINDS
-from workbench.sources.attributes import OVERFLOW, column_name, json_text, text_column, to_text
+from workbench.sources.attributes import OVERFLOW, column_name
+from workbench.sources.columns import text_column
 from workbench.sources.severity import severity_from_text
 from workbench.sources.source import ReadOptions
 from workbench.sources.timestamps import UNIT_NS, instants_ns
+from workbench.sources.values import json_text, to_text
 
 __all__ = ["TARGETS", "build_batch", "signal_of"]
 

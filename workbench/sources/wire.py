@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["is_delimited_stream", "is_profile", "is_request", "split_entries", "varint_at"]
+__all__ = ["is_delimited_stream", "is_profile", "is_request", "split_entries", "varint_at", "varint_bytes"]
 
 
 def varint_at(data: bytes, at: int) -> tuple[int, int]:
@@ -18,6 +18,16 @@ def varint_at(data: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return number, at + i + 1
     return 0, -1
+
+
+def varint_bytes(number: int) -> bytes:
+    """Return a number of at least 0 as a varint."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
 
 
 def _nested(head: bytes, tag: int) -> tuple[int, int]:
@@ -59,18 +69,39 @@ def _is_resource(data: bytes) -> bool:
     return bool(name) and all(32 <= byte < 127 for byte in name[:64])
 
 
+_PROFILE_LEN = (1, 2, 3, 4, 5, 6, 11, 13)
+_PROFILE_VARINT = (7, 8, 9, 10, 12, 13, 14, 15)
+
+
 def is_profile(head: bytes) -> bool:
-    """Return whether bytes begin as a pprof profile: field 1, a value type of one or two small numbers."""
-    size, at = _nested(head, 0x0A)
-    if at < 0 or not 2 <= size <= 12 or at + size > len(head):
-        return False
-    inner, seen, place = head[at : at + size], 0, 0
-    while place >= 0 and place < len(inner):
-        if inner[place] not in (0x08, 0x10):
+    """Return whether bytes are the fields of a pprof profile as far as they go, a sample type among them."""
+    at, typed = 0, False
+    while at < len(head):
+        number, kind = head[at] >> 3, head[at] & 7
+        value, place = varint_at(head, at + 1)
+        if place < 0:
+            break
+        if kind == 2 and number in _PROFILE_LEN:
+            if number == 1:
+                if not _is_value_type(head[place : place + value]) or place + value > len(head):
+                    return False
+                typed = True
+            place += value
+        elif kind != 0 or number not in _PROFILE_VARINT:
             return False
-        _, place = varint_at(inner, place + 1)
+        at = place
+    return typed
+
+
+def _is_value_type(data: bytes) -> bool:
+    """Return whether bytes are one or two varints of fields 1 and 2."""
+    at, seen = 0, 0
+    while 0 <= at < len(data):
+        if data[at] not in (0x08, 0x10):
+            return False
+        _, at = varint_at(data, at + 1)
         seen += 1
-    return place == len(inner) and seen <= 2
+    return at == len(data) and 1 <= seen <= 2
 
 
 def is_delimited_stream(head: bytes, is_message: Callable[[bytes], bool]) -> bool:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import StoreError
+from workbench.errors import StoreError, WorkbenchError
 from workbench.store.place import CATALOG, FORMAT
 
 __all__ = ["Catalog", "next_seq"]
@@ -28,11 +28,13 @@ _PATIENCE = 60.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS series (
-    id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, labels TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL);
+    id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, labels TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL,
+    crc32 INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS pairs (
     id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS postings (
-    pair INTEGER NOT NULL, first INTEGER NOT NULL, series BLOB NOT NULL, PRIMARY KEY (pair, first)) WITHOUT ROWID;
+    pair INTEGER NOT NULL, first INTEGER NOT NULL, series BLOB NOT NULL, crc32 INTEGER NOT NULL,
+    PRIMARY KEY (pair, first)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS postings_by_first ON postings (first);
 CREATE TABLE IF NOT EXISTS segments (
     id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, tier TEXT NOT NULL, seq_min INTEGER NOT NULL,
@@ -137,12 +139,22 @@ class Catalog:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Give one consistent snapshot; keep it short and decode nothing inside."""
+        """Give one consistent snapshot; keep it short.
+
+        Raises
+        ------
+        StoreError
+            If the database is damaged: also where a flipped bit gave a value another type, which SQLite lets pass.
+        """
         with self._lock, self._explained():
             connection = self._get()
             connection.execute("BEGIN")
             try:
                 yield connection
+            except (TypeError, ValueError, LookupError, OverflowError) as error:
+                if isinstance(error, WorkbenchError):
+                    raise
+                raise StoreError(f"catalog {self.path} holds a row that makes no sense ({error}): restore it.") from error
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -36,6 +37,27 @@ def text_hash(text: str) -> bytes:
 def pair_hash(name: str, value: str) -> bytes:
     """Return the 128-bit identity of one label and its value."""
     return text_hash(f"{json.dumps(name)}:{value}")
+
+
+def described_crc(number: int, kind: str, unit: str) -> int:
+    """Return the checksum of what a series is said to be."""
+    return zlib.crc32(f"{number} {kind} {unit}".encode())
+
+
+def posting_crc(pair: int, first: int, series: bytes) -> int:
+    """Return the checksum of one row of the label index."""
+    return zlib.crc32(series, zlib.crc32(f"{pair} {first}".encode()))
+
+
+def _described(connection: sqlite3.Connection, low: int, high: int) -> list[tuple[str, str]]:
+    """Return kind and unit of the series from `low` to `high`, in order and without gaps."""
+    found = []
+    query = "SELECT id, kind, unit, crc32 FROM series WHERE id BETWEEN ? AND ? ORDER BY id"
+    for i, (number, kind, unit, crc32) in enumerate(connection.execute(query, (low, high)), start=low):
+        if number != i or described_crc(number, kind, unit) != crc32:
+            raise StoreError(f"the catalog's row of series {i} is damaged: restore the catalog.")
+        found.append((kind, unit))
+    return found
 
 
 def _utf8(text: str) -> str:
@@ -90,11 +112,13 @@ def _register(connection: sqlite3.Connection, keys: list[tuple[str, str, str]]) 
             last += 1
             stored[digest] = (last, kind, unit)
             new[digest] = (last, text)
-            connection.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?)", (last, digest, text, kind, unit))
+            row = (last, digest, text, kind, unit, described_crc(last, kind, unit))
+            connection.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)", row)
         number, old_kind, old_unit = stored[digest]
         better = (kind if kind != "unknown" else old_kind, unit or old_unit)
         if better != (old_kind, old_unit):
-            connection.execute("UPDATE series SET kind = ?, unit = ? WHERE id = ?", (*better, number))
+            values = (*better, described_crc(number, *better), number)
+            connection.execute("UPDATE series SET kind = ?, unit = ?, crc32 = ? WHERE id = ?", values)
             stored[digest], changed = (number, *better), True
         out[key] = number
     if changed:
@@ -130,7 +154,8 @@ def _post(connection: sqlite3.Connection, new: list[tuple[int, str]]) -> None:
             stored[digest] = (last,)
             connection.execute("INSERT INTO pairs VALUES (?, ?, ?, ?)", (last, digest, *pair))
         blob = np.array(numbers, "<i8").tobytes()
-        connection.execute("INSERT INTO postings VALUES (?, ?, ?)", (stored[digest][0], first, blob))
+        row = (stored[digest][0], first, blob, posting_crc(stored[digest][0], first, blob))
+        connection.execute("INSERT INTO postings VALUES (?, ?, ?, ?)", row)
 
 
 @dataclass
@@ -169,12 +194,9 @@ class SeriesIndex:
     def _refresh(self, connection: sqlite3.Connection) -> None:
         changed = connection.execute("SELECT value FROM meta WHERE name = 'series_changed'").fetchone()[0]
         if changed != self._changed:
-            rows = connection.execute(
-                "SELECT kind, unit FROM series WHERE id <= ? ORDER BY id", (self.size,)
-            ).fetchall()
-            self._describe(rows, self.size)
+            self._describe(_described(connection, 1, self.size), self.size)
             self._changed = changed
-        rows = connection.execute("SELECT kind, unit FROM series WHERE id > ? ORDER BY id", (self.size,)).fetchall()
+        rows = _described(connection, self.size + 1, 2**62)
         if not rows:
             return
         old, self.size = self.size, self.size + len(rows)
@@ -182,12 +204,12 @@ class SeriesIndex:
         self._read_pairs(connection, old)
         for column in self._columns.values():
             column.codes = np.concatenate([column.codes, np.zeros(self.size - len(column.codes), np.int32)])
-        for pair, blob in connection.execute("SELECT pair, series FROM postings WHERE first > ?", (old,)):
-            rows_of = np.frombuffer(blob, "<i8") - 1
-            if pair not in self._home or (len(rows_of) and not 0 <= rows_of.min() <= rows_of.max() < self.size):
-                raise StoreError(f"the label index names an unknown pair or series ({pair}): restore the catalog.")
+        new = connection.execute("SELECT pair, first, series, crc32 FROM postings WHERE first > ?", (old,))
+        for pair, first, blob, crc32 in new:
+            if pair not in self._home or posting_crc(pair, first, blob) != crc32:
+                raise StoreError(f"the label index is damaged where it lists the series of pair {pair}: restore the catalog.")
             column = self._home[pair]
-            column.codes[rows_of] = column.code_of_pair[pair]
+            column.codes[np.frombuffer(blob, "<i8") - 1] = column.code_of_pair[pair]
 
     def _read_pairs(self, connection: sqlite3.Connection, old: int) -> None:
         new = connection.execute("SELECT id, hash, name, value FROM pairs WHERE id > ?", (self._pairs,))

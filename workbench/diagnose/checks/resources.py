@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import profiles
-from workbench.diagnose.checks.wording import quoted, search
+from workbench.diagnose.checks.wording import quoted
 from workbench.diagnose.investigation import Evidence
 from workbench.diagnose.resources import resource_series
 from workbench.diagnose.scene import BEFORE, DURING, Scene
@@ -116,14 +116,18 @@ class MemoryLeak:
                 continue
             usual = float(np.median(before))
             wander = float(np.percentile(before, 95) - np.percentile(before, 5))
-            peak = float(during.max())
+            # Memory may be given back when the fault ends, so growth is judged up to the peak.
+            climb = during[: int(during.argmax()) + 1]
+            if len(climb) < max(3, len(during) // 3):
+                continue
+            peak = float(climb[-1])
             grown = peak - usual
-            thirds = [float(np.median(part)) for part in np.array_split(during, 3)]
+            thirds = [float(np.median(part)) for part in np.array_split(climb, 3)]
             steady = thirds[0] < thirds[1] < thirds[2]
             if grown < max(16.0, 0.2 * usual, 2 * wander) or not steady:
                 continue
             service = str(labels["service"].iloc[row])
-            minutes = scene.seconds(DURING) / 60
+            minutes = scene.seconds(DURING) / 60 * len(climb) / len(during)
             found.append(
                 Evidence(
                     check=self.name,

@@ -38,7 +38,7 @@ def text(data: ServiceMapData) -> str:
     width = max((len(_pair(e)) for e in data.edges), default=0)
     lines += [f"  {_pair(edge):{width}}  {edge_figures(edge)}" for edge in data.edges]
     lines += [f"  {clip(clean(n.service), 60)}  {node_figures(n)}" for n in data.nodes if not data.edges and not n.rank]
-    return "\n".join([*lines, *([data.note] if data.note else [])])
+    return "\n".join([*lines, *([clean(data.note)] if data.note else [])])
 
 
 def _pair(edge: MapEdge) -> str:

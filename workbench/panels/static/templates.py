@@ -40,7 +40,7 @@ def text(data: TemplatesData) -> str:
         counts = f"{row.before:>6} \u2192 {row.during:<6}" if data.compared else f"{row.during:>6} lines"
         name = severity_name(row.severity)[0]
         lines.append(f"  {flag}{name:5} {counts} {clip(clean(row.service), 30):14} {clip(clean(row.template), 140)}")
-    return "\n".join([*lines, *([data.note] if data.note else [])])
+    return "\n".join([*lines, *([clean(data.note)] if data.note else [])])
 
 
 def html(data: TemplatesData) -> str:

@@ -26,7 +26,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from workbench.errors import QueryError
 from workbench.query.search import fields
 from workbench.query.search.ast import (
     And,
@@ -63,11 +62,6 @@ def mask(node: Node, frame: pd.DataFrame) -> Mask:
         From `parse`.
     frame : DataFrame
         Logs, spans, events, or any frame with their column names; it is not changed.
-
-    Raises
-    ------
-    QueryError
-        If a wildcard pattern is too large to be compiled.
     """
     return _Frame(frame).mask(node)
 
@@ -122,10 +116,7 @@ def _literal(character: str) -> str:
 
 
 def _search(values: Any, expression: str) -> Mask:
-    try:
-        return _filled(pc.match_substring_regex(values, expression))
-    except pa.ArrowInvalid as error:
-        raise QueryError("a pattern with this many wildcards is too large: shorten it.") from error
+    return _filled(pc.match_substring_regex(values, expression))
 
 
 class _Frame:

@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from workbench.errors import QueryError
 from workbench.query.search.ast import COMPARISONS, KEYWORDS, Pattern, Wild
 
-__all__ = ["MAX_LENGTH", "Lexer", "Token"]
+__all__ = ["MAX_LENGTH", "MAX_WILDCARDS", "MAX_WILD_LENGTH", "Lexer", "Token"]
 
 MAX_LENGTH = 20_000
 """Longest query accepted, characters."""
+
+MAX_WILDCARDS = 32
+"""Most wildcards in one word: matching takes time in proportion to them."""
+
+MAX_WILD_LENGTH = 500
+"""Longest word with wildcards, characters."""
 
 _NOTHING = Pattern(())
 _BRACKETS = frozenset('()[]{}"')
@@ -141,6 +147,13 @@ class Lexer:
                 _append(parts, Wild(c))
             else:
                 _append(parts, c)
+        wild = sum(isinstance(part, Wild) for part in parts)
+        if wild > MAX_WILDCARDS or (wild and self.at - start > MAX_WILD_LENGTH):
+            raise self.error(
+                f"found a word of {self.at - start} characters with {wild} wildcards; at most {MAX_WILD_LENGTH} and"
+                f" {MAX_WILDCARDS} are allowed: shorten it",
+                start,
+            )
         return Token("word", self.text[start : self.at], start, Pattern(tuple(parts)))
 
 

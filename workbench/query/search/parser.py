@@ -36,10 +36,13 @@ from workbench.query.search.ast import (
 )
 from workbench.query.search.lexer import Lexer, Token
 
-__all__ = ["MAX_DEPTH", "parse"]
+__all__ = ["MAX_DEPTH", "MAX_TERMS", "parse"]
 
 MAX_DEPTH = 60
 """Deepest nesting of parentheses and negations."""
+
+MAX_TERMS = 1_000
+"""Most conditions in one query."""
 
 _TERM_STARTS = ("word", "phrase", "field", "(", "not")
 
@@ -55,7 +58,7 @@ def parse(text: str) -> Node:
     Raises
     ------
     QueryError
-        If the text is not a query, is longer than the limit or is nested deeper than `MAX_DEPTH`; the message says
+        If the text is not a query, is longer, deeper or richer in conditions than the limits; the message says
         what was found, what was expected and where.
     """
     return _Parser(text).query()
@@ -65,6 +68,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.lexer = Lexer(text)
         self.depth = 0
+        self.terms = 0
         self.token = self.lexer.term()
 
     def query(self) -> Node:
@@ -109,8 +113,14 @@ class _Parser:
         self.token = self.lexer.term()
         return Not(self.nested(self.negation, position))
 
+    def counted(self, position: int) -> None:
+        self.terms += 1
+        if self.terms > MAX_TERMS:
+            raise self.lexer.error(f"the query has more than {MAX_TERMS} conditions: simplify it", position)
+
     def term(self) -> Node:
         token = self.token
+        self.counted(token.position)
         if token.kind == "(":
             self.token = self.lexer.term()
             node = self.nested(self.either, token.position)
@@ -223,6 +233,7 @@ class _Parser:
         token = self.lexer.value()
         if token.kind == ")" or (token.kind == "word" and token.text in ("AND", "OR", "&&", "||")):
             raise self.unexpected("a value", token)
+        self.counted(token.position)
         return negative, self.value(field, token)
 
     def peek(self) -> Token:
