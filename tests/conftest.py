@@ -33,3 +33,8 @@ def incidents() -> dict[str, Path]:
     if not found:
         pytest.skip("no recorded incident is in datasets/incidents")
     return found
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Conformance suites can be pointed at other cases of the same form."""
+    parser.addoption("--cases", metavar="DIR", default=None, help="folder of conformance cases to run instead")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
 # --- signals ---------------------------------------------------------------------------------------------------------
 
@@ -476,3 +478,78 @@ def function_totals(samples: Sequence[tuple[Sequence[str], int]]) -> dict[str, t
             own, total = table.get(function, (0, 0))
             table[function] = own + (value if stack[-1] == function else 0), total + value
     return table
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def otlp_value(value: Any) -> Any:
+    """An OTLP AnyValue as plain Python."""
+    which = value.WhichOneof("value")
+    if which == "array_value":
+        return [otlp_value(item) for item in value.array_value.values]
+    if which == "kvlist_value":
+        return {item.key: otlp_value(item.value) for item in value.kvlist_value.values}
+    return None if which is None else getattr(value, which)
+
+
+def otlp_spans(request: Any) -> list[dict[str, Any]]:
+    """Every span of a decoded request as one flat dictionary, attributes of the resource below its own."""
+    rows = []
+    for block in request.resource_spans:
+        shared = {item.key: otlp_value(item.value) for item in block.resource.attributes}
+        for scope in block.scope_spans:
+            for span in scope.spans:
+                own = {item.key: otlp_value(item.value) for item in span.attributes}
+                rows.append(
+                    {
+                        "time": span.start_time_unix_nano,
+                        "duration_ns": span.end_time_unix_nano - span.start_time_unix_nano,
+                        "trace_id": span.trace_id.hex(),
+                        "span_id": span.span_id.hex(),
+                        "parent_span_id": span.parent_span_id.hex(),
+                        "name": span.name,
+                        "kind": ["unspecified", "internal", "server", "client", "producer", "consumer"][span.kind],
+                        "status": ["unset", "ok", "error"][span.status.code],
+                        "attributes": {k: v for k, v in {**shared, **own}.items() if v is not None},
+                    }
+                )
+    return rows
+
+
+def otlp_points(request: Any) -> dict[tuple[tuple[str, str], ...], dict[int, float]]:
+    """Labels -> time -> value of every number, histogram and summary point, buckets cumulated."""
+    out: dict[tuple[tuple[str, str], ...], dict[int, float]] = {}
+
+    def put(name: str, labels: dict[str, str], time: int, value: float) -> None:
+        key = tuple(sorted({**labels, "metric": name}.items()))
+        out.setdefault(key, {})[time] = float(value)
+
+    short = {"service.name": "service", "deployment.environment.name": "env", "service.version": "version"}
+    short |= {"host.name": "host", "service.instance.id": "instance"}
+    for block in request.resource_metrics:
+        tags = {short[a.key]: a.value.string_value for a in block.resource.attributes if a.key in short}
+        for metric in (m for scope in block.scope_metrics for m in scope.metrics):
+            which = metric.WhichOneof("data")
+            for point in getattr(metric, which).data_points:
+                time = point.time_unix_nano
+                attributes = {a.key: otlp_value(a.value) for a in point.attributes}
+                labels = tags | {k: v if isinstance(v, str) else json.dumps(v) for k, v in attributes.items()}
+                if which in ("gauge", "sum"):
+                    put(metric.name, labels, time, getattr(point, point.WhichOneof("value")))
+                    continue
+                put(f"{metric.name}_count", labels, time, point.count)
+                put(f"{metric.name}_sum", labels, time, point.sum)
+                if which == "histogram":
+                    total = 0
+                    bounds = [*map(str, point.explicit_bounds), "+Inf"]
+                    for bound, count in zip(bounds, point.bucket_counts, strict=True):
+                        total += count
+                        put(f"{metric.name}_bucket", labels | {"le": bound}, time, total)
+    return out
+
+
+def exposition(text: str) -> dict[str, float]:
+    """Series text -> value of an exposition without timestamps or exemplars, by cutting at the last blank."""
+    pairs = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
+    return {series: float(value) for series, value in pairs}

@@ -199,8 +199,14 @@ class Bench:
             A PromQL series selector, such as `'http_requests_total{service="checkout"}'`.
         """
         from workbench.query import promql
+        from workbench.query.promql.ast import VectorSelector
 
-        return self.store.select(promql.matchers(selector), *self.window(start, end)).to_frame()
+        node = promql.parse(selector)
+        if not isinstance(node, VectorSelector):
+            raise InvalidInput(
+                f"{selector!r} is not a series selector: write a name, label matchers in braces, or both."
+            )
+        return self.store.select(node.matchers, *self.window(start, end)).to_frame()
 
     def logs(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Return the log records that match a search, sorted by time."""

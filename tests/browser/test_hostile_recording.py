@@ -108,25 +108,28 @@ def test_hostile_names_run_nothing(pages: list[Path]) -> None:
     with sync_api.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=FLAGS)
         for path in pages:
-            tab = browser.new_page(viewport={"width": 1200, "height": 1000})
-            said: list[str] = []
-            tab.on("dialog", lambda dialog: (said.append(f"dialog {dialog.message}"), dialog.dismiss()))
-            tab.on("console", lambda message: said.append(f"console {message.type} {message.text}"))
-            tab.on("pageerror", lambda error: said.append(f"error {error}"))
-            tab.on("request", lambda request: said.append(request.url) if request.url != path.as_uri() else None)
-            tab.goto(path.as_uri())
-            tab.mouse.wheel(0, 20_000)
-            for box in tab.query_selector_all("svg text, td, summary")[:60]:
-                box.dispatch_event("mouseover")
-            tab.wait_for_timeout(500)
-            assert said == []
-            shown = set(tab.eval_on_selector_all("[data-panel]", "nodes => nodes.map(n => n.dataset.panel)"))
-            assert shown == PANELS
-            assert (
-                tab.evaluate("document.querySelectorAll('iframe, object, embed, img:not([src^=\"data:\"])').length")
-                == 0
-            )
-            assert tab.evaluate(LIVE_ATTRIBUTES) == []
-            assert tab.evaluate("document.scripts.length") <= 1
-            assert "alert(1)" in tab.inner_text("body")
+            assert look_at(browser, path) == []
         browser.close()
+
+
+def look_at(browser: Any, path: Path) -> list[str]:
+    """Open a page, read and point at everything, and return what it said or asked for."""
+    tab = browser.new_page(viewport={"width": 1200, "height": 1000})
+    said: list[str] = []
+    tab.on("dialog", lambda dialog: (said.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    tab.on("console", lambda message: said.append(f"console {message.type} {message.text}"))
+    tab.on("pageerror", lambda error: said.append(f"error {error}"))
+    tab.on("request", lambda request: said.append(request.url) if request.url != path.as_uri() else None)
+    tab.goto(path.as_uri())
+    tab.mouse.wheel(0, 20_000)
+    for box in tab.query_selector_all("svg text, td, summary")[:60]:
+        box.dispatch_event("mouseover")
+    tab.wait_for_timeout(500)
+    shown = set(tab.eval_on_selector_all("[data-panel]", "nodes => nodes.map(n => n.dataset.panel)"))
+    assert shown == PANELS
+    foreign = "document.querySelectorAll('iframe, object, embed, img:not([src^=\"data:\"])').length"
+    assert tab.evaluate(foreign) == 0
+    assert tab.evaluate(LIVE_ATTRIBUTES) == []
+    assert tab.evaluate("document.scripts.length") <= 1
+    assert "alert(1)" in tab.inner_text("body")
+    return said

@@ -33,10 +33,12 @@ PAYLOADS = [
     "<link rel=stylesheet href='http://127.0.0.1:9/x.css'>", "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
     "<form action='http://127.0.0.1:9/'><button>x</button></form>", "<video src=x onerror=alert(1)></video>",
     "<details open ontoggle=alert(1)>x</details>", "<body onload=alert(1)>", "<input autofocus onfocus=alert(1)>",
-    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>", "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "<noscript><p title='</noscript><img src=x onerror=alert(1)>'>",
     "<svg><style><img src=x onerror=alert(1)></style></svg>", "<svg><foreignObject><iframe srcdoc='<script>alert(1)</script>'>",
     "<svg><animate onbegin=alert(1) attributeName=x dur=1s>", "<svg><use href='data:image/svg+xml,<svg id=x onload=alert(1)>#x'>",
-    "</script><script>alert(1)</script>", "</title></style></textarea><script>alert(1)</script>", "<!--><script>alert(1)</script>-->",
+    "</script><script>alert(1)</script>", "</title></style></textarea><script>alert(1)</script>",
+    "<!--><script>alert(1)</script>-->",
     "<style>@import 'http://127.0.0.1:9/x.css'; body{display:none}</style>", "<div style='background:url(http://127.0.0.1:9/x)'>x</div>",
     "<div style='position:fixed;inset:0;background:red'>x</div>", "<img src='http://127.0.0.1:9/pixel.png'>",
     "<img srcset='http://127.0.0.1:9/pixel.png 1x'>", "<table background='http://127.0.0.1:9/x'><tr><td onclick=alert(1)>x</table>",
@@ -44,7 +46,8 @@ PAYLOADS = [
     "$\\href{javascript:alert(1)}{x}$", "\\begin{equation}\\unicode{<img src=x onerror=alert(1)>}\\end{equation}",
     "```mermaid\ngraph TD;A-->B[<img src=x onerror=alert(1)>]\n```", "`<img src=x onerror=alert(1)>`",
     "\x1b]8;;javascript:alert(1)\x07x\x1b]8;;\x07", "\x1b[31m<img src=x onerror=alert(1)>\x1b[0m", "\u202egnp.exe\u2066",
-    "{{ 7*7 }}{% raw %}", "{{ ''.__class__ }}", "\x00<scr\x00ipt>alert(1)</scr\x00ipt>", "=cmd|' /C calc'!A0", "'\"><script>alert(1)//",
+    "{{ 7*7 }}{% raw %}", "{{ ''.__class__ }}", "\x00<scr\x00ipt>alert(1)</scr\x00ipt>",
+    "=cmd|' /C calc'!A0", "'\"><script>alert(1)//",
 ]  # fmt: skip
 
 
@@ -124,25 +127,10 @@ def test_nothing_hostile_survives_parsing(hostile_page: Path) -> None:
     seen.feed(text)
     scripts = seen.tags.count("script")
     assert scripts <= 1
-    forbidden = set(
-        [
-            "iframe",
-            "object",
-            "embed",
-            "base",
-            "link",
-            "form",
-            "input",
-            "button",
-            "video",
-            "audio",
-            "foreignobject",
-            "use",
-            "animate",
-            "math",
-            "noscript",
-        ]
-    )
+    forbidden = {
+        "iframe", "object", "embed", "base", "link", "form", "input", "button", "video", "audio", "foreignobject", "use",
+        "animate", "math", "noscript",
+    }  # fmt: skip
     assert forbidden.isdisjoint(seen.tags)
     assert [a for a in seen.attributes if a[1].startswith("on")] == []
     assert {a[1] for a in seen.attributes}.isdisjoint(
@@ -177,7 +165,9 @@ def test_the_policy_names_the_one_script(hostile_page: Path) -> None:
 WATCH = """
 window.hits = [];
 window.alert = window.confirm = window.prompt = (text) => { window.hits.push(String(text)); };
-document.addEventListener("securitypolicyviolation", (e) => window.hits.push("violation: " + e.violatedDirective + " " + e.blockedURI));
+document.addEventListener("securitypolicyviolation", (e) => {
+  window.hits.push("violation: " + e.violatedDirective + " " + e.blockedURI);
+});
 """
 
 
@@ -246,7 +236,10 @@ def test_the_policy_holds_even_for_markup_that_slipped_through(
     hostile_page: Path, tmp_path: Path, opened: Opened
 ) -> None:
     text = hostile_page.read_text(encoding="utf-8")
-    slipped = "<img src=x onerror=alert(1)><script>alert(2)</script><img src='http://127.0.0.1:9/x.png'><a id=j href='javascript:alert(3)'>x</a>"
+    slipped = (
+        "<img src=x onerror=alert(1)><script>alert(2)</script>"
+        "<img src='http://127.0.0.1:9/x.png'><a id=j href='javascript:alert(3)'>x</a>"
+    )
     path = tmp_path / "slipped.html"
     path.write_text(text.replace("<main>", f"<main>{slipped}"), encoding="utf-8")
     page = opened.open(path).page
@@ -292,15 +285,5 @@ def test_real_pages_are_complete_offline(real_pages: dict[str, Path], browser: A
     assert opened.remote() == []
     assert opened.errors == []
     assert real_pages[name].stat().st_size < 3 * 2**20
-    picture = folder_picture(page.screenshot(full_page=True))
-    assert picture > 50  # colours: not blank
+    assert len(page.screenshot(full_page=True)) > 40_000  # a blank picture of any size compresses to less
     context.close()
-
-
-def folder_picture(png: bytes) -> int:
-    """Return the number of distinct colours of a picture, thinned out."""
-    import io
-
-    from PIL import Image
-
-    return len(set(Image.open(io.BytesIO(png)).convert("RGB").resize((300, 900)).getdata()))

@@ -6,7 +6,7 @@ import naive
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.diagnose.investigation import Investigation
@@ -100,6 +100,7 @@ REQUESTS = st.lists(
 )
 
 
+@settings(max_examples=25)
 @given(REQUESTS)
 def test_counts_equal_the_naive_ones(rows: list[tuple[int, int, str, bool]]) -> None:
     from workbench.diagnose.investigation import Telemetry

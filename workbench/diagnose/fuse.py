@@ -75,14 +75,15 @@ def _weight(
     service: str, kind: str, own: list[Evidence], general: list[Evidence], hurt: set[str], graph: nx.DiGraph[Any]
 ) -> float:
     """Return the decibans of one hypothesis."""
-    damage = sum(item.strength for item in general if item.check in _DAMAGE)
+    # A plain kind stands for its own sort of damage only; a mechanism may explain both.
+    plain = kind in _PLAIN.values()
+    damage = sum(i.strength for i in general if i.check in _DAMAGE and (not plain or _PLAIN[i.check] == kind))
     hints = sum(item.strength for item in general if item.check not in _DAMAGE)
     weight = damage + sum(item.strength for item in own)
     if weight <= 0:
         return 0.0
-    if kind in _PLAIN.values():
-        fits = {"latency_share": "latency", "failure_share": "errors"}
-        weight += _PLAIN_BONUS if any(fits.get(item.check) == kind for item in general) else -damage / 2
+    if plain and damage > 0:
+        weight += _PLAIN_BONUS
     return weight + min(hints, 8.0) + _REACH_BONUS * _reach(service, hurt, graph)
 
 
