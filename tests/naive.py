@@ -179,6 +179,8 @@ def _level(text: str) -> tuple[int, int] | None:
 
 def _within(value: object, ends: object, column: str) -> bool:
     """Whether one value lies in a search Range."""
+    if isinstance(value, bool):
+        return False
     low, high = ends.low, ends.high  # type: ignore[attr-defined]
     if column == "severity":
         levels = [None if e is None else _level(e) for e in (low, high)]
@@ -325,7 +327,7 @@ def bucket_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
                 return lower
             if i == 0 and upper <= 0:
                 return upper
-            return lower + (upper - lower) * ((q * total - below) / (count - below))
+            return lower + (upper - lower) * ((q * total - below) / (count - below)) if count > below else math.nan
         lower, below = upper, count
     return lower
 
@@ -450,7 +452,9 @@ def call_pairs(parent: Sequence[int], kind: Sequence[str], service: Sequence[str
     return pairs
 
 
-def red_cell(rows: Sequence[tuple[str, int, int, bool]], group: str, start: int, end: int) -> tuple[int, int, float, float]:
+def red_cell(
+    rows: Sequence[tuple[str, int, int, bool]], group: str, start: int, end: int
+) -> tuple[int, int, float, float]:
     """(calls, errors, p50, p95) of the rows (group, start, duration, failed) of one group that start in [start, end)."""
     chosen = [(d, failed) for g, t, d, failed in rows if g == group and start <= t < end]
     durations = [float(d) for d, _ in chosen]
@@ -551,5 +555,5 @@ def otlp_points(request: Any) -> dict[tuple[tuple[str, str], ...], dict[int, flo
 
 def exposition(text: str) -> dict[str, float]:
     """Series text -> value of an exposition without timestamps or exemplars, by cutting at the last blank."""
-    pairs = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
+    pairs = [line.rsplit(" ", 1) for line in text.split("\n") if line and not line.startswith("#")]
     return {series: float(value) for series, value in pairs}

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psycopg
 
+from datasets.shop.priority import prefer_session
+
 SCHEMA = """
 CREATE UNLOGGED TABLE products AS
   SELECT n AS id, 'SKU-' || lpad(n::text, 5, '0') AS sku, n % 40 AS category, 'Article ' || n AS title,
@@ -117,6 +119,7 @@ class Postgres:
             self._process = subprocess.Popen(
                 arguments, user=self._user, cwd="/", stdout=log, stderr=log, start_new_session=True
             )
+        prefer_session(self._process.pid)
         self._await_ready()
         self._load()
 
@@ -172,6 +175,7 @@ class Redis:
             self._process = subprocess.Popen(
                 arguments, cwd=self._folder, stdout=log, stderr=log, start_new_session=True
             )
+        prefer_session(self._process.pid)
         deadline = time.monotonic() + 10
         while True:
             try:

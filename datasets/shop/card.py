@@ -51,7 +51,7 @@ def write_card(folder: Path, scenario: Scenario, plan: Plan, outcome: Outcome, c
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     answers = ", ".join(f"{status}: {number}" for status, number in sorted(outcome.statuses.items()))
     versions = [f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES]
-    raised = "raised (nice -10)" if outcome.raised_priority else "normal"
+    raised = "raised (nice -10, their scheduling groups too)" if outcome.raised_priority else "normal"
     fault = "none"
     if outcome.fault_start and outcome.fault_end:
         fault = f"{timestamp(outcome.fault_start)} to {timestamp(outcome.fault_end)}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -17,22 +17,10 @@ from datasets.shop.faults import Fault
 from datasets.shop.framing import write_recording
 from datasets.shop.load import Load
 from datasets.shop.plan import Outcome, Plan
+from datasets.shop.priority import raise_own_priority
 from datasets.shop.receiver import Receiver
 from datasets.shop.scenarios import Scenario
 from datasets.shop.supervisor import Shop
-
-#: Niceness asked for: the shop shares its machine with other work, whose load must not look like an incident.
-PRIORITY = -10
-
-
-def raise_priority() -> bool:
-    """Ask for more processor time than the machine's other work; False where that is not permitted."""
-    try:
-        if os.getpriority(os.PRIO_PROCESS, 0) > PRIORITY:
-            os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
-    except PermissionError:
-        return False
-    return True
 
 
 def _wait_until(began: float, offset_s: float) -> None:
@@ -52,7 +40,7 @@ def _play_decoys(decoys: list[Decoy], began: float, shop: Shop, events: EventLog
 
 def _play(scenario: Scenario, plan: Plan, receiver: Receiver, events: EventLog) -> Outcome:
     """Run the shop through all phases while the receiver records."""
-    permitted = raise_priority()
+    permitted = raise_own_priority()
     with Shop(receiver.address) as shop:
         load = Load(lambda: shop.routes["gateway"], plan.rate, plan.seed)
         load.start()
@@ -92,11 +80,22 @@ def record(scenario: Scenario, plan: Plan, out: Path) -> Path:
         outcome = _play(scenario, plan, receiver, events)
     finally:
         receiver.close()
-    unfinished = out / f".{scenario.name}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    # Written elsewhere first, so that nobody finds half a recording among the finished ones.
+    with tempfile.TemporaryDirectory(prefix="shop-recording-") as folder:
+        finished = Path(folder) / scenario.name
+        finished.mkdir()
+        _write(finished, scenario, plan, outcome, receiver, events)
+        out.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(finished, target)
+    return target
+
+
+def _write(
+    folder: Path, scenario: Scenario, plan: Plan, outcome: Outcome, receiver: Receiver, events: EventLog
+) -> None:
+    """Write the files of a recording into an empty folder."""
     for name, bodies in receiver.bodies.items():
-        write_recording(unfinished / name, bodies)
+        write_recording(folder / name, bodies)
     truth = {
         "name": scenario.name,
         "service": scenario.service,
@@ -104,8 +103,6 @@ def record(scenario: Scenario, plan: Plan, out: Path) -> Path:
         "start": timestamp(outcome.fault_start) if outcome.fault_start else None,
         "end": timestamp(outcome.fault_end) if outcome.fault_end else None,
     }
-    (unfinished / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
-    (unfinished / "events.json").write_text(json.dumps(events.rows(), indent=2) + "\n", encoding="utf-8")
-    write_card(unfinished, scenario, plan, outcome, receiver.compressed_requests)
-    unfinished.rename(target)
-    return target
+    (folder / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
+    (folder / "events.json").write_text(json.dumps(events.rows(), indent=2) + "\n", encoding="utf-8")
+    write_card(folder, scenario, plan, outcome, receiver.compressed_requests)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.shop.backing import Postgres, Redis, find_programs, free_port, stop_group
+from datasets.shop.priority import prefer_session
 
 ENVIRONMENT = "shop"
 #: Service -> the version it runs when nothing has been deployed.
@@ -131,6 +132,7 @@ class Shop:
             process = subprocess.Popen(
                 command, env=environment, cwd=_ROOT, stdout=log, stderr=log, start_new_session=True
             )
+        prefer_session(process.pid)
         self._processes.setdefault(service, process)
         self._retired.append(process)
         if service not in self.routes:

@@ -293,14 +293,27 @@ def test_bokeh_tips_show_hostile_text_as_text(tab, tmp_path):
     file.write_text(file_html(plot, resources=INLINE), encoding="utf-8")
     tab.goto(file.as_uri())
     tab.wait_for_function("window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
-    box = tab.locator("body").bounding_box()
+    places = tab.evaluate("""() => {
+        const view = [...Bokeh.index][0] ?? Object.values(Bokeh.index)[0];
+        const edge = view.el.getBoundingClientRect(), frame = view.frame;
+        const found = [];
+        for (const source of view.model.select("GlyphRenderer").map((r) => r.data_source)) {
+            const time = source.data.time, lane = source.data.lane;
+            for (let i = 0; time && lane && i < time.length; i++) {
+                found.push([edge.left + frame.x_scale.compute(time[i]), edge.top + frame.y_scale.compute(lane[i])]);
+            }
+        }
+        return found; }""")
     tips = ""
-    for x in range(60, 930, 12):
-        for y in range(50, 420, 42):
-            tab.mouse.move(box["x"] + x, box["y"] + y)
+    for x, y in places:
+        tab.mouse.move(x - 60, y)
+        tab.mouse.move(x, y)
+        tab.wait_for_timeout(120)
         tips += tab.evaluate("""() => {
             const walk = (n) => [...n.querySelectorAll('*')].reduce((t, e) => t + (e.shadowRoot ? walk(e.shadowRoot) : '')
-                + (e.className && String(e.className).includes('bk-tooltip') ? e.textContent : ''), '');
+                + (/tooltip/i.test(String(e.className)) ? (e.shadowRoot ?? e).textContent : ''), '');
             return walk(document); }""")
+    tab.screenshot(path=str(tmp_path / "chart.png"))
+    assert len(places) > 5
     assert "onerror=alert(1)" in tips
     assert tab.evaluate("window.ran") == []

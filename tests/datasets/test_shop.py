@@ -9,6 +9,7 @@ import shutil
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -293,10 +294,17 @@ def test_nothing_names_the_fault(folder: Path) -> None:
         assert not [word for word in (b"chaos", b"inject_fault", b"fault_inj", b"decoy") if word in data], name
 
 
+def assert_nobody_listens(ports: Iterable[int]) -> None:
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
 @pytest.mark.slow
-def test_the_shop_starts_breaks_and_records(tmp_path: Path) -> None:
+def test_the_shop_starts_breaks_and_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("flask", "celery", "psycopg", "redis", "opentelemetry.instrumentation.system_metrics"):
         pytest.importorskip(package)
+    from datasets.shop import supervisor
     from datasets.shop.backing import BackingUnavailableError, find_programs
     from datasets.shop.counts import count
     from datasets.shop.plan import Plan
@@ -306,14 +314,23 @@ def test_the_shop_starts_breaks_and_records(tmp_path: Path) -> None:
         find_programs()
     except BackingUnavailableError as error:
         pytest.skip(str(error))
-    before = set(Path("/tmp").glob("shop-*"))
+    shops: list[supervisor.Shop] = []
+
+    class WatchedShop(supervisor.Shop):
+        def __enter__(self) -> supervisor.Shop:
+            shops.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr("datasets.shop.record.Shop", WatchedShop)
     plan = Plan(seed=1, warm_up_s=4, normal_s=10, fault_s=6, recovery_s=4)
     folder = record(find_scenario("payment-latency"), plan, tmp_path)
     counted = count(folder)
     assert counted["spans"] > 200
     assert counted["log records"] > 50
     assert counted["profiles"] >= 6
-    assert set(Path("/tmp").glob("shop-*")) == before
+    assert not shops[0].folder.exists()
+    assert all(process.poll() is not None for process in shops[0]._retired)
+    assert_nobody_listens(shops[0].routes.values())
     with pytest.raises(FileExistsError, match="exists already"):
         record(find_scenario("payment-latency"), plan, tmp_path)
     shutil.rmtree(folder)

@@ -55,7 +55,12 @@ def test_events_say_what_moved() -> None:
     events = check_events(to_events(array, LevelShift().score(values), center=LevelShift().expected(values)[0]))
     assert len(events) == 1
     event = events.iloc[0]
-    assert (event["kind"], event["service"], event["env"], event["detector"]) == ("anomaly", "checkout", "prod", "level")
+    assert (event["kind"], event["service"], event["env"], event["detector"]) == (
+        "anomaly",
+        "checkout",
+        "prod",
+        "level",
+    )
     assert event["title"] == 'http.server.request.duration (route /a"b, job checkout) rose from 120 ms to 480 ms'
     assert event["series"] == 'http.server.request.duration{env="prod",http.route="/a\\"b",job="checkout"}'
     assert time[40] <= event["time"] <= time[42]

@@ -43,7 +43,9 @@ def test_no_score_depends_on_later_samples(block: np.ndarray, cut: int) -> None:
 
 def test_no_score_depends_on_later_samples_with_a_season() -> None:
     t = np.arange(400)
-    block = noise(4, 400) + np.array([[0.0], [40], [40], [40]]) * np.sin(2 * np.pi * t / np.array([[24], [24], [50], [90]]))
+    block = noise(4, 400) + np.array([[0.0], [40], [40], [40]]) * np.sin(
+        2 * np.pi * t / np.array([[24], [24], [50], [90]])
+    )
     block[3, 300:] += 80
     whole, band = LevelShift().score(block), expected(block)
     for cut in (49, 100, 133, 301, 399):
@@ -164,7 +166,8 @@ def test_many_series_in_chunks_are_scored_like_few(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "options", [{"window": 5}, {"recent": 0}, {"period": 2}, {"direction": "left"}, {"hold": -1}, {"floor": float("nan")}]
+    "options",
+    [{"window": 5}, {"recent": 0}, {"period": 2}, {"direction": "left"}, {"hold": -1}, {"floor": float("nan")}],
 )
 def test_parameters_that_cannot_work_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(InvalidInput):
@@ -199,10 +202,12 @@ def test_labelled_anomalies_are_found_without_tuning(shared_data: Path) -> None:
         inside = np.zeros(len(values), bool)
         for first, last in spans:
             inside |= (time >= first) & (time <= last)
-            hits += any(((time[a:b] >= first) & (time[a:b] <= last)).any() for a, b in found[["start", "end"]].to_numpy())
+            hits += any(
+                ((time[a:b] >= first) & (time[a:b] <= last)).any() for a, b in found[["start", "end"]].to_numpy()
+            )
         labelled += len(spans)
         false += sum(a >= begin and not inside[a:b].any() for a, b in found[["start", "end"]].to_numpy())
         weeks += (len(values) - begin) / 2016
     assert labelled == 50
-    assert hits >= 25, f"{hits} of 50 windows"
-    assert false / weeks < 2.5, f"{false / weeks:.2f} false episodes per week"
+    assert hits >= 32, f"{hits} of 50 windows"
+    assert false / weeks < 3, f"{false / weeks:.2f} false episodes per week"

@@ -15,7 +15,9 @@ from workbench.errors import InvalidInput
 from workbench.logs import TemplateMiner, mine
 from workbench.logs.masks import LONGEST, VARIABLE, tokens
 
-WORDS = st.sampled_from(["open", "close", "for", "user", "alice", "bob", "7", "12", "10.0.0.1", "id=5", "ok", ",", "()"])
+WORDS = st.sampled_from(
+    ["open", "close", "for", "user", "alice", "bob", "7", "12", "10.0.0.1", "id=5", "ok", ",", "()"]
+)
 LINES = st.lists(st.lists(WORDS, max_size=7).map(" ".join), max_size=40)
 
 
@@ -113,7 +115,9 @@ def test_stack_traces_have_the_template_of_their_first_line() -> None:
 
 
 def test_huge_and_broken_lines_are_safe() -> None:
-    bodies = pd.Series(["x" * 10_000_000, "a" * LONGEST + "b", "a" * LONGEST + "c", "bad \ud800 half", None, np.nan, b"\xff"])
+    bodies = pd.Series(
+        ["x" * 10_000_000, "a" * LONGEST + "b", "a" * LONGEST + "c", "bad \ud800 half", None, np.nan, b"\xff"]
+    )
     mined = mine(bodies)
     assert mined.ids[1] == mined.ids[2]
     assert mined.templates[mined.ids[4]] == ""

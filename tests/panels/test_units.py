@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.panels.units import clock, duration, number, quantity, ratio, share, span, ticks, time_ticks
+from workbench.panels.units import clock, duration, likelihood, number, quantity, ratio, share, span, ticks, time_ticks
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from workbench.panels.units import clock, duration, number, quantity, ratio, sha
     [
         (number(1234), "1.23k"), (number(0), "0"), (number(0.0123), "0.0123"), (number(-2.5e9), "-2.5G"), (number(math.nan), "\u2013"),
         (duration(850), "850 ns"), (duration(12_345_678), "12.3 ms"), (duration(1.24e9), "1.24 s"), (duration(130e9), "2 m 10 s"),
-        (duration(3900e9), "1 h 5 m"), (share(0.0312), "3.12 %"), (share(1.0), "100 %"), (share(0.00001), "<0.01 %"),
+        (duration(3900e9), "1 h 5 m"), (share(0.0312), "3.12 %"), (share(1.0), "100 %"), (likelihood(0.9996), ">99 %"), (likelihood(0.81), "81 %"), (likelihood(4e-4), "<1 %"), (share(0.00001), "<0.01 %"),
         (quantity(0.25, "s"), "250 ms"), (quantity(3 * 2**20, "By"), "3 MiB"), (quantity(12, "{request}"), "12"),
         (quantity(0.5, "share"), "50 %"), (quantity(7, "Cel"), "7 Cel"), (quantity(2048, "By/s"), "2 KiB/s"), (quantity(3, "/s"), "3/s"),
         (quantity(3, "{request}/s"), "3/s"), (ratio(31, 10), "\u21913.1\u00d7"), (ratio(10, 31), "\u21933.1\u00d7"), (ratio(10, 10.5), ""),

@@ -134,7 +134,7 @@ def test_text_from_outside_is_never_a_pattern():
     assert mask(parse(r"body:a.c\(?"), frame).tolist() == [True, False]
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(nodes(), frames())
 def test_twin(node, frame):
     texts = [c for c in frame.columns if c in ("body", "service", "text", "kindred")]

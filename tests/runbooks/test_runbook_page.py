@@ -68,3 +68,7 @@ def test_instants_are_utc_to_the_second(text: str, shown: str) -> None:
 )
 def test_absolute_paths_lose_their_folders(value: Any, shown: str) -> None:
     assert _shown(value) == shown
+
+
+def test_the_sheet_of_figures_stands_in_the_head_once() -> None:
+    assert to_page(notebook()).count(".wb .wb-title{") == 1

@@ -23,8 +23,9 @@ CHECK = {"logs": check_logs, "spans": check_spans, "events": check_events}
 @pytest.fixture(params=["hot", "sealed", "direct"])
 def store(request, tmp_path):
     """A store whose `keep` puts a batch where the parameter says."""
-    with Store.open(tmp_path / "s") as made, patch.object(
-        write_module, "_HOT_BYTES", 0 if request.param == "direct" else write_module._HOT_BYTES
+    with (
+        Store.open(tmp_path / "s") as made,
+        patch.object(write_module, "_HOT_BYTES", 0 if request.param == "direct" else write_module._HOT_BYTES),
     ):
 
         def keep(*batches):
@@ -199,7 +200,9 @@ def test_profiles_come_back_with_their_stacks(store):
     assert worlds.flame(part) == worlds.flame(first.select(first.samples["service"] == "s1"))
 
 
-@given(st.lists(st.lists(st.lists(st.sampled_from("abcd"), max_size=5), min_size=1, max_size=6), min_size=1, max_size=4))
+@given(
+    st.lists(st.lists(st.lists(st.sampled_from("abcd"), max_size=5), min_size=1, max_size=6), min_size=1, max_size=4)
+)
 @settings(deadline=None, max_examples=60)
 def test_joining_profiles_by_level_equals_joining_node_by_node(parts):
     from workbench.signals import build_profiles

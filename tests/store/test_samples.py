@@ -17,7 +17,16 @@ from workbench.signals import Batch, Matcher, build_samples, check_samples
 from workbench.store import Store
 from workbench.store import write as write_module
 
-SPECIAL = [0x7FF0000000000002, 0x7FF8000000000001, 0xFFF8000000000123, 0x7FF0000000000000, 1 << 63, 0, 1, 0x3FF0000000000000]
+SPECIAL = [
+    0x7FF0000000000002,
+    0x7FF8000000000001,
+    0xFFF8000000000123,
+    0x7FF0000000000000,
+    1 << 63,
+    0,
+    1,
+    0x3FF0000000000000,
+]
 sample = st.tuples(st.sampled_from("abc"), st.integers(0, 12), st.sampled_from(SPECIAL))
 steps = st.lists(
     st.one_of(
@@ -51,7 +60,9 @@ def test_any_mixture_of_writes_and_seals_reads_as_the_latest_write(story, start,
         got = check_samples(store.select([], np.datetime64(start, "ns"), np.datetime64(end, "ns")))
         owner = got.labels["metric"].to_numpy()[got.series_of_sample()]
         found: dict[str, dict[int, int]] = {}
-        for label, time, bits in zip(owner, got.time.view(np.int64).tolist(), got.value.view(np.uint64).tolist(), strict=True):
+        for label, time, bits in zip(
+            owner, got.time.view(np.int64).tolist(), got.value.view(np.uint64).tolist(), strict=True
+        ):
             found.setdefault(label, {})[time] = bits
         assert found == naive.stored_samples(writes, start, end)
         assert store.verify() == []
@@ -129,7 +140,9 @@ def test_kinds_and_units_learned_later_reach_other_handles(tmp_path):
 def test_hostile_and_absent_labels_come_back(tmp_path):
     labels = [{"metric": "m", "who": text, f"name {i}'\"": "v", "kind": "k"} for i, text in enumerate(worlds.HOSTILE)]
     labels.append({"metric": ""})
-    given_samples = build_samples(labels, range(len(labels)), np.full(len(labels), 5), np.arange(len(labels), dtype=float))
+    given_samples = build_samples(
+        labels, range(len(labels)), np.full(len(labels), 5), np.arange(len(labels), dtype=float)
+    )
     with Store.open(tmp_path / "s") as store:
         store.write(Batch(given_samples))
         for _ in range(2):

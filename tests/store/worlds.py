@@ -5,11 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from workbench.signals import Batch, Profiles, Samples, build_events, build_logs, build_profiles, build_samples, build_spans
+from workbench.signals import (
+    Batch,
+    Profiles,
+    Samples,
+    build_events,
+    build_logs,
+    build_profiles,
+    build_samples,
+    build_spans,
+)
 
 T0 = np.datetime64("2026-01-01T12:00:00", "ns")
 S = np.timedelta64(1, "s")
-HOSTILE = ["<script>alert(1)</script>", "a\x00b", "'; DROP TABLE hot; --", "\u202egnp.exe", "é😀", "a,b\n\t\"c\"", "x" * 70_000, ""]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a\x00b",
+    "'; DROP TABLE hot; --",
+    "\u202egnp.exe",
+    "é😀",
+    'a,b\n\t"c"',
+    "x" * 70_000,
+    "",
+]
 
 
 def samples(n: int = 5, t: int = 20, start: int = 0, seed: int = 0) -> Samples:
@@ -54,7 +72,9 @@ def profiles(n: int = 30, start: int = 0) -> Profiles:
 
 
 def everything(start: int = 0) -> Batch:
-    return Batch(samples(start=start), logs(start=start), spans(start=start), profiles(start=start), events(start=start))
+    return Batch(
+        samples(start=start), logs(start=start), spans(start=start), profiles(start=start), events(start=start)
+    )
 
 
 def flame(shape: Profiles) -> list[tuple[object, ...]]:

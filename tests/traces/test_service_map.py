@@ -40,9 +40,7 @@ def spans(*rows: dict[str, Any]) -> pd.DataFrame:
 
 def edges(frame: pd.DataFrame) -> dict[tuple[str, str, str], tuple[int, int]]:
     table = service_map(frame).edges
-    return {
-        (row.caller, row.callee, row.connection): (row.calls, row.errors) for row in table.itertuples(index=False)
-    }
+    return {(row.caller, row.callee, row.connection): (row.calls, row.errors) for row in table.itertuples(index=False)}
 
 
 GATEWAY = {"id": "a", "kind": "server", "service": "gateway", "at": 0, "took": 100}
@@ -143,8 +141,24 @@ def test_messages_wait_between_sending_and_receiving() -> None:
 def test_unanswered_producer_and_lone_consumer_meet_at_the_broker() -> None:
     frame = spans(
         GATEWAY,
-        {"id": "b", "up": "a", "kind": "producer", "service": "gateway", "at": 1, "took": 2, "messaging.system": "kafka"},
-        {"id": "c", "kind": "consumer", "service": "worker", "at": 9, "took": 2, "messaging.system": "kafka", "trace": "u"},
+        {
+            "id": "b",
+            "up": "a",
+            "kind": "producer",
+            "service": "gateway",
+            "at": 1,
+            "took": 2,
+            "messaging.system": "kafka",
+        },
+        {
+            "id": "c",
+            "kind": "consumer",
+            "service": "worker",
+            "at": 9,
+            "took": 2,
+            "messaging.system": "kafka",
+            "trace": "u",
+        },
     )
     found = edges(frame)
     assert found[("gateway", "kafka", "messaging")] == (1, 0)
@@ -199,7 +213,9 @@ def test_recorded_pairs_are_those_found_by_walking_up(rows: list[tuple[int, str,
     parent = frame["parent"].tolist()
     twin = naive.call_pairs(parent, frame["kind"].tolist(), frame["service"].tolist())
     found = calls(frame)
-    paired = found[(found["server"] >= 0) & ~((found["client"] < 0) & (frame["parent"].to_numpy()[found["server"]] < 0))]
+    paired = found[
+        (found["server"] >= 0) & ~((found["client"] < 0) & (frame["parent"].to_numpy()[found["server"]] < 0))
+    ]
     assert Counter(zip(paired["client"], paired["server"], strict=True)) == Counter(twin)
 
 

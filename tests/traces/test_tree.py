@@ -85,7 +85,10 @@ def test_a_long_chain_is_walked() -> None:
 def test_a_cut_frame_is_linked_anew() -> None:
     frame = spans([(-1, 0, 100), (0, 10, 50), (1, 20, 20)])
     assert parents(frame[frame["span_id"] != "0"]).tolist() == [-1, 0]
-    assert parents(frame[frame["span_id"] != "0"].reset_index(drop=True).assign(parent=np.int32([0, 7]))).tolist() == [-1, 0]
+    assert parents(frame[frame["span_id"] != "0"].reset_index(drop=True).assign(parent=np.int32([0, 7]))).tolist() == [
+        -1,
+        0,
+    ]
 
 
 def test_a_cycle_in_the_parent_column_is_cut() -> None:

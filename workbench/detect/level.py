@@ -241,9 +241,7 @@ def _surprise(size: Block, knee: Block, tail: Block) -> Block:
     return np.where(size > knee, beyond, size / np.maximum(knee, 1e-12))
 
 
-def _hold_back(
-    detector: LevelShift, score: Block, base: Block, distance: Block, held: npt.NDArray[np.int64]
-) -> None:
+def _hold_back(detector: LevelShift, score: Block, base: Block, distance: Block, held: npt.NDArray[np.int64]) -> None:
     """Blank surprising columns of the past in place, each series for at most `hold` columns in a row.
 
     The first distance of a run stays: an incident teaches once how far the series can go.

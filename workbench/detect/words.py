@@ -10,7 +10,17 @@ __all__ = ["describe", "quantity", "series_text"]
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (0.0, "ns"))
 _BYTES = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (0.0, "B"))
 _PLAIN = ((1e9, "G"), (1e6, "M"), (1e4, "k"), (0.0, ""))
-_ELSEWHERE = {"metric", "service", "env", "version", "host", "instance", "network.protocol.version", "url.scheme"}
+_ELSEWHERE = {
+    "metric",
+    "unit",
+    "service",
+    "env",
+    "version",
+    "host",
+    "instance",
+    "network.protocol.version",
+    "url.scheme",
+}
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 

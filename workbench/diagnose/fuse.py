@@ -25,6 +25,8 @@ NOTHING = 16.0
 _PLAIN = {"latency_share": "latency", "failure_share": "errors"}
 _DAMAGE = frozenset(_PLAIN)
 _PLAIN_BONUS = 4.0
+_LEAST = 0.001
+"""Probability below which a hypothesis is not worth a reader's time."""
 _REACH_BONUS = 5.0
 
 
@@ -67,7 +69,7 @@ def rank(evidence: Sequence[Evidence], graph: nx.DiGraph[Any], most: int = 5) ->
             evidence=tuple(sorted([*special[service, kind], *general.get(service, [])], key=lambda e: -e.strength)),
         )
         for service, kind in ordered
-        if weights[service, kind] > 0
+        if weights[service, kind] > 0 and 10 ** (weights[service, kind] / 10) / total >= _LEAST
     )
 
 

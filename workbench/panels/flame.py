@@ -157,8 +157,17 @@ class Flame:
             return Figure(self.name, _empty("Flame graph", suspects[0], why), self.drawing)
         now = _between(profiles, investigation.fault or investigation.window)
         before = _between(profiles, investigation.baseline) if investigation.fault and investigation.baseline else None
-        data = prepare(now, before, **({"service": service} | options))
+        kind = _named_type(investigation, service, {str(t) for t in profiles.samples["sample_type"].unique()})
+        data = prepare(now, before, **({"service": service, "sample_type": kind} | options))
         return Figure(self.name, data, self.drawing)
+
+
+def _named_type(investigation: Investigation, service: str, known: set[str]) -> str | None:
+    """Return the sample type that the evidence against a service speaks of, None when it speaks of none."""
+    queries = [
+        e.query for h in investigation.hypotheses if h.service == service for e in h.evidence if "profiles" in e.query
+    ]
+    return next((t for q in queries for t in sorted(known) if f"'{t}'" in q or f'"{t}"' in q), None)
 
 
 def _others(service: str, recorded: list[str]) -> str:

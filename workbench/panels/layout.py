@@ -17,7 +17,7 @@ from collections.abc import Sequence
 __all__ = ["Placed", "layered"]
 
 _SWEEPS = 8
-_GAPS = (1.0, 0.62, 0.4)  # rows between two nodes, a node and a bend, two bends
+_GAPS = (1.0, 0.8, 0.42)  # rows between two nodes, a node and a bend, two bends
 
 
 class Placed:

@@ -163,9 +163,9 @@ def _expected(
     _, low, high = expected(block)
     scores = LevelShift().score(block)
     table = episodes(scores, _THRESHOLD)
-    step = time[1] - time[0]
+    half = (time[1] - time[0]) // 2
     found = tuple(
-        Episode(time[int(a)], time[min(int(b), len(time)) - 1] + step, float(score))
+        Episode(time[int(a)] - half, time[min(int(b), len(time)) - 1] + half, float(score))
         for a, b, score in zip(table["start"], table["end"], table["score"], strict=True)
     )
     return low[0], high[0], found

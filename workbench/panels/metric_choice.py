@@ -66,7 +66,10 @@ def step_of(investigation: Investigation) -> np.timedelta64:
 
 
 def _red(investigation: Investigation, suspects: list[str]) -> dict[str, list[Choice]]:
-    """Return requests per second, error share and 95th percentile of the latency of each suspect that has spans."""
+    """Return requests per second, error share and 95th percentile of the latency of each suspect that has spans.
+
+    Each bin is drawn at its middle; a service that never failed gets no chart of errors.
+    """
     from workbench.traces import entries, red
 
     spans = investigation.telemetry.spans
@@ -82,12 +85,13 @@ def _red(investigation: Investigation, suspects: list[str]) -> dict[str, list[Ch
         with np.errstate(divide="ignore", invalid="ignore"):
             failed = np.where(calls > 0, errors / calls, np.nan)
         made[str(service)] = [
-            Choice(title, str(service), unit, "", table.time, ("",), values[None, :])
+            Choice(title, str(service), unit, "", table.time + step // 2, ("",), values[None, :])
             for title, unit, values in (
                 ("latency p95", "ns", np.asarray(table.p95_ns[row], np.float64)),
                 ("error share", "share", failed),
                 ("requests", "/s", calls / seconds),
             )
+            if title != "error share" or errors.any()
         ]
     return made
 
@@ -128,13 +132,13 @@ def _series(investigation: Investigation, samples: Samples, base: str, service: 
         sums, counts = (_rate(grid(s, start + step, end, step).values, step).sum(axis=0) for s in (total, count))
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = np.where(counts > 0, sums / counts, np.nan)
-        times = grid(count, start + step, end, step)["time"].values[1:]
-        return Choice(f"{base}, mean", service, unit, base, times, ("",), mean[None, :])
+        times: npt.NDArray[np.datetime64] = grid(count, start + step, end, step)["time"].values[1:]
+        return Choice(f"{base}, mean", service, unit, base, times - step // 2, ("",), mean[None, :])
     array = grid(samples, start + step, end, step)
     values, times = np.asarray(array.values), array["time"].values
     if kind == "counter":
         unit = "/s" if unit in ("", "1") or unit.startswith("{") else f"{unit}/s"
-        values, times = _rate(values, step), times[1:]
+        values, times = _rate(values, step), times[1:] - step // 2
     if not np.isfinite(values).any():
         return None
     title = f"{base}, per second" if kind == "counter" else base

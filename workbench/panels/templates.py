@@ -21,6 +21,8 @@ __all__ = ["Templates", "prepare", "surprise"]
 
 _PARTS = 36
 _ROWS = 14
+_TELLING = 9.0  # twice the log-likelihood ratio; chance gives this to three templates in a thousand
+_LEAST = 5
 
 
 def prepare(
@@ -55,8 +57,10 @@ def prepare(
         return TemplatesData(title, extent, fault, (), 0, 0, (0, -1), False, "No log lines lie in this window.")
     ids, names = _mined(kept["body"])
     table = _table(kept, ids, len(names), extent, baseline, fault)
-    order = table.sort_values(["score", "severity", "during"], ascending=False, kind="stable").head(limit)
     compared = fault is not None and baseline is not None
+    order = table.sort_values(["score", "severity", "during"], ascending=False, kind="stable").head(limit)
+    if compared:
+        order = order[(order["score"] >= _TELLING) | order["new"] | (np.arange(len(order)) < _LEAST)]
     rows = tuple(
         _row(int(i), row, names, kept, ids, extent)
         for i, row in zip(order.index, order.to_dict("records"), strict=True)

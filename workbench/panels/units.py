@@ -11,7 +11,19 @@ import pandas as pd
 
 from workbench.panels.escape import clean, clip
 
-__all__ = ["clock", "duration", "middle", "number", "quantity", "ratio", "share", "span", "ticks", "time_ticks"]
+__all__ = [
+    "clock",
+    "duration",
+    "likelihood",
+    "middle",
+    "number",
+    "quantity",
+    "ratio",
+    "share",
+    "span",
+    "ticks",
+    "time_ticks",
+]
 
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800)
 _BYTES = {"By", "bytes", "byte", "B"}
@@ -60,6 +72,13 @@ def share(value: float) -> str:
     if 0 < abs(percent) < 0.01:
         return "<0.01 %"
     return f"{percent:.0f} %" if abs(percent) >= 99.5 else f"{_three(percent)} %"
+
+
+def likelihood(value: float) -> str:
+    """Return a probability in whole percent, never claiming certainty: `>99 %`, `81 %`, `<1 %`."""
+    if not math.isfinite(value):
+        return "\u2013"
+    return ">99 %" if value > 0.99 else "<1 %" if value < 0.01 else f"{100 * value:.0f} %"
 
 
 def quantity(value: float, unit: str) -> str:

@@ -15,13 +15,18 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from workbench.runbooks import sanitize
 
-__all__ = ["Block", "Page", "read", "warm"]
+__all__ = ["Block", "Page", "read", "visible", "warm"]
 
 _PICTURES = ("image/png", "image/jpeg")
 _LONGEST_TEXT = 200_000
 _HEADING = re.compile(r"<h([12])>(.*?)</h\1>", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return text in which control characters and overrides of the writing direction are replacement characters."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,14 @@ class Block:
 
     def __post_init__(self) -> None:
         """Show control characters and overrides of the writing direction instead of obeying them."""
-        object.__setattr__(self, "markup", Markup(_UNSEEN.sub("\N{REPLACEMENT CHARACTER}", self.markup)))
+        object.__setattr__(self, "markup", Markup(visible(self.markup)))
 
 
 @dataclass
 class Page:
-    """What was read: blocks in order, style sheets of figures, headings (anchor, text), the window if one was shown."""
+    """What was read: blocks in order, headings (anchor, text), the window if one was shown."""
 
     blocks: list[Block]
-    sheets: list[str]
     headings: list[tuple[str, str]]
     title: str = ""
     window: tuple[str, str] | None = None
@@ -65,7 +69,7 @@ def read(nb: Any, skip: frozenset[str] = frozenset()) -> Page:
     skip : set of str
         Cells with one of these tags are left out.
     """
-    page = Page([], [], [], error=str(nb.metadata.get("workbench", {}).get("error", "")))
+    page = Page([], [], error=str(nb.metadata.get("workbench", {}).get("error", "")))
     for cell in nb.cells:
         tags = cell.metadata.get("tags", [])
         if not skip.isdisjoint(tags):
@@ -114,17 +118,15 @@ def _add_output(page: Page, output: Any) -> None:
         window = mark.get("window")
         if page.window is None and isinstance(window, list) and len(window) == 2:
             page.window = (str(window[0]), str(window[1]))
-        block = _display(page, output.get("data", {}), bool(mark.get("panel")))
+        block = _display(output.get("data", {}), bool(mark.get("panel")))
         if block is not None:
             page.blocks.append(block)
 
 
-def _display(page: Page, data: Any, ours: bool) -> Block | None:
+def _display(data: Any, ours: bool) -> Block | None:
     """Return the richest representation that can be made harmless; widgets, scripts and the like are passed over."""
     markup = _text(data.get("text/html"))
     if ours and markup:
-        sheets, markup = sanitize.split_style(markup)
-        page.sheets += [sheet for sheet in sheets if sheet not in page.sheets]
         return Block("panel", Markup(sanitize.panel(markup)))
     for mime in _PICTURES:
         picture = _picture(mime, _text(data.get(mime)))

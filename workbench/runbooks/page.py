@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -16,13 +17,15 @@ import nbformat
 from markupsafe import Markup
 
 from workbench.errors import InvalidInput
-from workbench.runbooks.blocks import Page, read
+from workbench.panels.static.frame import fragment
+from workbench.runbooks.blocks import Page, read, visible
 from workbench.runbooks.signature import defaults
 
 __all__ = ["policy", "to_page", "write_page"]
 
 _UNSHOWN = frozenset(["papermill-error-cell-tag", "injected-parameters", "remove-cell"])
 _STATIC = Path(__file__).with_name("static")
+_SHEET = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _SCRIPT = Path(__file__).parents[1] / "panels" / "static" / "page.js"
 
 
@@ -52,12 +55,16 @@ def to_page(nb: Any, title: str | None = None) -> str:
         given, content = {}, read(nb, _UNSHOWN)
     script = _script()
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_STATIC), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_STATIC),
+        autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("page.html.j2").render(
         title=title or content.title or "Notebook",
         policy=Markup(policy(script)),
-        styles=Markup(_styles(content.sheets)),
+        styles=Markup(_styles()),
         script=Markup(script),
         page=content,
         facts=_facts(content, run, given),
@@ -84,7 +91,7 @@ def _script() -> str:
     return text
 
 
-def _styles(sheets: list[str]) -> str:
+def _styles() -> str:
     from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
     light = HtmlFormatter(style="default").get_style_defs(".code pre").splitlines()
@@ -95,7 +102,8 @@ def _styles(sheets: list[str]) -> str:
         + "".join(r for r in dark if r.startswith(".code pre ."))
         + "}",
     ]
-    return "\n".join([(_STATIC / "page.css").read_text(encoding="utf-8"), *rules, *sheets])
+    figures = _SHEET.findall(fragment("none", "", ""))
+    return "\n".join([(_STATIC / "page.css").read_text(encoding="utf-8"), *rules, *figures])
 
 
 def _facts(content: Page, run: Any, given: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import nh3
 
 from workbench.panels.markup import ATTRIBUTES, TAGS
 
-__all__ = ["markdown", "panel", "split_style", "table"]
+__all__ = ["markdown", "panel", "table"]
 
 _TABLE = frozenset(["table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "th", "td"])
 _TEXT = frozenset([
@@ -29,7 +29,6 @@ _LINK = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
 _BAD_CSS = re.compile(
     r"url\s*\(|image-set|@import|expression|behavior|javascript|[\\<]|position\s*:\s*(?:fixed|sticky)", re.IGNORECASE
 )
-_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _STYLE_PROPERTIES = {
     "text-align",
     "color",
@@ -83,7 +82,7 @@ _MARKDOWN_CLEANER = nh3.Cleaner(
 
 
 def panel(markup: str) -> str:
-    """Return what is allowed of a figure of ours; styles must have been taken out by `split_style`."""
+    """Return what is allowed of a figure of ours; style sheets go, the page has that of this version's figures."""
     return _PANEL_CLEANER.clean(markup)
 
 
@@ -95,9 +94,3 @@ def table(markup: str) -> str:
 def markdown(markup: str) -> str:
     """Return what is allowed of rendered Markdown: as `table`, and links to http, https, mailto and anchors."""
     return _MARKDOWN_CLEANER.clean(markup)
-
-
-def split_style(markup: str) -> tuple[list[str], str]:
-    """Return the style sheets of a figure that load nothing, and the figure without any style sheet."""
-    sheets = [sheet for sheet in _STYLE.findall(markup) if not _BAD_CSS.search(sheet)]
-    return sheets, _STYLE.sub("", markup)

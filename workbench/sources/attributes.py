@@ -119,10 +119,11 @@ class AttributeColumns:
                 values[at].append(value)
         of_entry = name_of[codes]
         order = np.argsort(of_entry, kind="stable")
-        cuts = np.searchsorted(of_entry[order], np.arange(len(names) + 1))
+        cuts = np.searchsorted(of_entry[order], np.arange(len(names) + 1)).tolist()
+        places, rows = place_of[codes[order]], rows[order]
         for name, at in names.items():
-            chosen = order[cuts[at] : cuts[at + 1]]
-            yield name, _Part(values[at], place_of[codes[chosen]], rows[chosen])
+            own = slice(cuts[at], cuts[at + 1])
+            yield name, _Part(values[at], places[own], rows[own])
 
     def columns(self, n: int, taken: Iterable[str], options: ReadOptions, skips: Counter[str]) -> dict[str, pd.Series]:
         """Return the columns of n rows by name, `OVERFLOW` last where there are too many names."""

@@ -90,6 +90,8 @@ class PointRows:
         ]
         for point in data.data_points:
             add(metric, point, (tags, tuple(point.attributes)))
+            if which != "summary" and point.exemplars:
+                self.skips["exemplar not kept"] += len(point.exemplars)
 
     def _numbers(self, metric: Any, points: Any, tags: _Tags, kind: str) -> None:
         name, unit = metric.name, metric.unit
@@ -104,6 +106,8 @@ class PointRows:
                     keys[key] = row
             series.append(row)
             time.append(point.time_unix_nano)
+            if point.exemplars:
+                self.skips["exemplar not kept"] += len(point.exemplars)
             which = point.WhichOneof("value")
             if point.flags & _NO_VALUE or which is None:
                 value.append(STALE_NAN)
@@ -145,8 +149,6 @@ class PointRows:
             self._put(rows, point.time_unix_nano, [point.count, point.sum, *accumulate(counts)])
         else:
             self._put([rows[0], *rows[2:]], point.time_unix_nano, [point.count, *accumulate(counts)])
-        if point.exemplars:
-            self.skips["exemplar not kept"] += len(point.exemplars)
 
     def _exponential(self, metric: Any, point: Any, identity: _Identity) -> None:
         rows = self._parts(metric, identity, "histogram", ())

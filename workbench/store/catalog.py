@@ -154,7 +154,9 @@ class Catalog:
             except (TypeError, ValueError, LookupError, OverflowError) as error:
                 if isinstance(error, WorkbenchError):
                     raise
-                raise StoreError(f"catalog {self.path} holds a row that makes no sense ({error}): restore it.") from error
+                raise StoreError(
+                    f"catalog {self.path} holds a row that makes no sense ({error}): restore it."
+                ) from error
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")

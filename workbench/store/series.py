@@ -207,7 +207,9 @@ class SeriesIndex:
         new = connection.execute("SELECT pair, first, series, crc32 FROM postings WHERE first > ?", (old,))
         for pair, first, blob, crc32 in new:
             if pair not in self._home or posting_crc(pair, first, blob) != crc32:
-                raise StoreError(f"the label index is damaged where it lists the series of pair {pair}: restore the catalog.")
+                raise StoreError(
+                    f"the label index is damaged where it lists the series of pair {pair}: restore the catalog."
+                )
             column = self._home[pair]
             column.codes[np.frombuffer(blob, "<i8") - 1] = column.code_of_pair[pair]
 

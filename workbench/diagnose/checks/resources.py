@@ -188,16 +188,19 @@ class LockContention:
 
 
 class Waiting:
-    """Mechanism: a function of the service waits for something that is not a lock; tells a slow step by its name."""
+    """Mechanism: a function of the service waits longer than before, for a call (a slow step) or for the CPU."""
 
     name = "waiting"
 
     def run(self, scene: Scene) -> list[Evidence]:
-        """Return one finding per service with a function that waits much longer than before."""
+        """Return findings per service: the function that waits in calls, and the one that stands ready without CPU.
+
+        Only profiles with native leaves can tell the two apart; services without any are passed over.
+        """
         held = scene.telemetry.profiles
         if not len(held) or not len(held.stacks):
             return []
-        site, leaf = _waiting_sites(held)
+        site, leaf, native = _waiting_sites(held)
         # Wall time of a sample less its CPU time is waiting; both are rows of the same stack, so signs add them up.
         sign = np.select(
             [held.samples["sample_type"] == "wall", held.samples["sample_type"] == "cpu"], [1.0, -1.0], 0.0
@@ -205,50 +208,56 @@ class Waiting:
         table = pd.DataFrame(
             {
                 "service": held.samples["service"].to_numpy(object),
+                "native": native,
                 "site": site,
                 "leaf": leaf,
                 "phase": scene.phase(held.samples["time"]),
                 "seconds": held.samples["value"].to_numpy() * sign / 1e9,
             }
         )
-        table = table[(table["site"] != "") & ~lock_waits(held)[0]]
+        telling = set(table.loc[table["native"], "service"])
+        table = table[(table["site"] != "") & ~lock_waits(held)[0] & table["service"].isin(telling)]
+        by = ["service", "native", "site"]
         sums = (
-            table.groupby(["service", "site", "phase"])["seconds"]
+            table.groupby([*by, "phase"])["seconds"]
             .sum()
             .unstack("phase")
             .reindex(columns=[BEFORE, DURING])
+            .fillna(0.0)
         )
-        sums = sums.fillna(0.0)
-        old, new = sums[BEFORE] / scene.seconds(BEFORE), sums[DURING] / scene.seconds(DURING)
-        growth = (new - old)[(new - old > 0.05) & (new > 3 * old)]
-        found = []
-        for service, rows in growth.groupby(level="service"):
-            where = str(rows.index[int(rows.argmax())][1])
-            key = (service, where)
-            mine = table[(table["service"] == service) & (table["site"] == where) & (table["phase"] == DURING)]
-            call = mine.groupby("leaf")["seconds"].sum().idxmax()
-            found.append(
-                Evidence(
-                    check=self.name,
-                    service=str(service),
-                    kind="latency",
-                    statement=f"Threads of {service} waited {new[key]:.2g} s per second in {where} ({call}), {old[key]:.2g}"
-                    " before.",
-                    query=f"bench.profiles({f'service:{quoted(str(service))}'!r}, sample_type='wall', {scene.window_text()})",
-                    strength=6.0,
-                    onset=scene.fault[0],
-                    rows=len(mine),
-                    component=where,
-                )
-            )
-        return found
+        rates = pd.DataFrame({"old": sums[BEFORE] / scene.seconds(BEFORE), "new": sums[DURING] / scene.seconds(DURING)})
+        grown = rates[(rates["new"] - rates["old"] > 0.05) & (rates["new"] > 3 * rates["old"])].reset_index()
+        top = grown.sort_values("new", ascending=False).drop_duplicates(["service", "native"])
+        during = table[table["phase"] == DURING]
+        return [self._finding(scene, row, during) for _, row in top.iterrows()]
+
+    def _finding(self, scene: Scene, row: pd.Series, during: pd.DataFrame) -> Evidence:
+        service, where, native = str(row["service"]), str(row["site"]), bool(row["native"])
+        mine = during[(during["service"] == service) & (during["site"] == where) & (during["native"] == native)]
+        leaf = str(mine.groupby("leaf")["seconds"].sum().idxmax())
+        what = f"waited in {where} ({leaf})" if native else f"stood ready without CPU in {where}"
+        return Evidence(
+            check=self.name,
+            service=service,
+            kind="latency" if native else "cpu_saturation",
+            statement=f"Threads of {service} {what} for {row['new']:.2g} s per second, {row['old']:.2g} before.",
+            query=f"bench.profiles({f'service:{quoted(service)}'!r}, sample_type='wall', {scene.window_text()})",
+            strength=6.0,
+            onset=scene.fault[0],
+            rows=len(mine),
+            component=where,
+        )
 
 
-def _waiting_sites(held: Profiles) -> tuple[np.ndarray, np.ndarray]:
-    """Return the deepest function of the service's own code in each sample's stack, and the leaf; "" for none."""
+def _waiting_sites(held: Profiles) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each sample the deepest function of the service's own code, the leaf, and whether the leaf is native.
+
+    The function is "" for none. A native leaf means that the thread is in a call, not merely without the CPU.
+    """
     frame, parent = held.stacks["frame"].to_numpy(), held.stacks["parent"].to_numpy()
     name = held.frames["function"].to_numpy(object)
-    own = np.array([not _foreign(file) for file in held.frames["file"].to_numpy(object)], bool)[frame]
+    file = held.frames["file"].to_numpy(object)
+    own = np.array([not _foreign(f) for f in file], bool)[frame]
     n = len(frame)
     hop = np.where(own | (parent < 0), np.arange(n), parent)
     while not np.array_equal(hop, hop[hop]):
@@ -256,7 +265,8 @@ def _waiting_sites(held: Profiles) -> tuple[np.ndarray, np.ndarray]:
     stack = held.samples["stack"].to_numpy()
     row = np.maximum(stack, 0)
     inside = (stack >= 0) & own[hop[row]]
-    return np.where(inside, name[frame[hop[row]]], ""), np.where(stack >= 0, name[frame[row]], "")
+    native = np.array([f.startswith("<native") for f in file], bool)[frame[row]]
+    return np.where(inside, name[frame[hop[row]]], ""), np.where(stack >= 0, name[frame[row]], ""), native
 
 
 def lock_waits(held: Profiles) -> tuple[np.ndarray, np.ndarray]:

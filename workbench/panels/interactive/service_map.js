@@ -61,7 +61,7 @@ const drawNode = (ink, node, theme, strong) => {
     ink.fill();
     ink.globalAlpha = alpha;
   }
-  ink.strokeStyle = node.middle ? theme.ok : theme.edge;
+  ink.strokeStyle = !node.middle ? theme.edge : node.state === "warn" ? theme.warn : theme.ok;
   ink.lineWidth = strong ? 4 : 3;
   ink.stroke();
   ink.setLineDash([]);
@@ -80,7 +80,7 @@ const drawNode = (ink, node, theme, strong) => {
   ink.font = "600 11.5px system-ui, sans-serif";
   ink.fillText(node.name.length > 26 ? node.name.slice(0, 25) + "\u2026" : node.name, node.x, low + 15, 170);
   ink.font = "10px system-ui, sans-serif";
-  ink.fillStyle = node.state === "bad" ? theme.bad : theme.muted;
+  ink.fillStyle = { bad: theme.bad, warn: theme.warn }[node.state] ?? theme.muted;
   node.under.forEach((line, i) => ink.fillText(line, node.x, low + 28 + 12 * i));
 };
 

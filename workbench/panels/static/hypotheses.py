@@ -10,7 +10,7 @@ from workbench.panels.data import Card, Finding, HypothesesData
 from workbench.panels.escape import clean, clip
 from workbench.panels.markup import Safe, el
 from workbench.panels.static.frame import chip, fragment, note
-from workbench.panels.units import clock, number, share, span
+from workbench.panels.units import clock, likelihood, number, span
 
 __all__ = ["html", "text"]
 
@@ -30,7 +30,7 @@ def text(data: HypothesesData) -> str:
     lines += textwrap.wrap(clean(data.summary), 110)
     for card in data.cards:
         bar = "\u2588" * round(card.probability * 20)
-        lines += ["", f"{card.rank}. {_who(card)}  {_kind(card)}  {share(card.probability)} {bar}".rstrip()]
+        lines += ["", f"{card.rank}. {_who(card)}  {_kind(card)}  {likelihood(card.probability)} {bar}".rstrip()]
         for finding in card.findings:
             lines += textwrap.wrap(clean(finding.statement), 104, initial_indent="   - ", subsequent_indent="     ")
             if finding.query:
@@ -68,14 +68,14 @@ def html(data: HypothesesData) -> str:
 def _card(card: Card, weak: bool) -> Safe:
     part = min(max(card.probability, 0.0), 1.0) if card.probability == card.probability else 0.0
     fill = el("span", class_="wb-barfill", style=f"width:{100 * part:.1f}%")
-    bar = el("span", fill, class_="wb-bar", role="img", aria_label=f"probability {share(part)}")
+    bar = el("span", fill, class_="wb-bar", role="img", aria_label=f"probability {likelihood(part)}")
     head = el(
         "div",
         el("span", str(card.rank), class_="wb-rank"),
         el("span", clip(clean(card.service), 120), class_="wb-who"),
         el("span", clip(clean(card.component), 160), class_="wb-where") if card.component else None,
         chip(_kind(card), _KIND.get(card.kind, "")),
-        el("span", bar, share(card.probability), class_="wb-prob"),
+        el("span", bar, likelihood(card.probability), class_="wb-prob"),
         class_="wb-cardhead",
     )
     found = el("ul", *(_finding(f) for f in card.findings), class_="wb-evidence") if card.findings else None

@@ -9,7 +9,7 @@ from workbench.panels.data import MapEdge, MapNode, ServiceMapData
 from workbench.panels.escape import clean, clip, fit, text_width
 from workbench.panels.markup import Safe, el, join
 from workbench.panels.static.frame import details, fragment, legend, note, svg, swatch, table
-from workbench.panels.units import duration, number, ratio, share, span
+from workbench.panels.units import duration, likelihood, number, ratio, share, span
 
 __all__ = [
     "edge_figures",
@@ -33,7 +33,7 @@ def text(data: ServiceMapData) -> str:
     """Return the map as lines of text: suspects first, then every call."""
     lines = [clean(data.title), *([span(*data.window)] if data.window is not None else [])]
     for node in sorted((n for n in data.nodes if n.rank), key=lambda n: n.rank):
-        likely = "" if math.isnan(node.probability) else f" ({share(node.probability)})"
+        likely = "" if math.isnan(node.probability) else f" ({likelihood(node.probability)})"
         lines.append(f"  suspect {node.rank}: {clip(clean(node.service), 60)}{likely}, {node_figures(node)}")
     width = max((len(_pair(e)) for e in data.edges), default=0)
     lines += [f"  {_pair(edge):{width}}  {edge_figures(edge)}" for edge in data.edges]
@@ -213,7 +213,7 @@ def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Saf
         box = (x - half, y - 15, x + half, y + 14)
         if not any(box[0] < b[2] and box[2] > b[0] and box[1] < b[3] and box[3] > b[1] for b in taken):
             taken.append(box)
-            tone = {"bad": "wb-redtext", "warn": ""}.get(edge_state(edge), "wb-dim")
+            tone = {"bad": "wb-redtext", "warn": "wb-warntext"}.get(edge_state(edge), "wb-dim")
             lines = (first, second) if second else (first,)
             plate = el("rect", x=x - half, y=y - 13, width=2 * half, height=13.0 * len(lines), rx=3, class_="wb-plate")
             return el("g", plate, *(
@@ -232,6 +232,8 @@ def _node(node: MapNode, size: float) -> Safe:
         outline += " wb-node-virtual"
     elif node.rate == 0:
         outline += " wb-node-quiet"
+    elif edge_state(node) == "warn":
+        outline += " wb-node-warn"
     errors = node.error_share if math.isfinite(node.error_share) else 0.0
     parts = [tip, *_suspect(node, x, y, size), _shape(node, x, y, size, outline)]
     if errors > 0.001:
@@ -244,7 +246,7 @@ def _node(node: MapNode, size: float) -> Safe:
     parts.append(
         el("text", fit(node.service, 150, 11.5), x=x, y=low + 15, text_anchor="middle", class_="wb-strong wb-halo")
     )
-    tone = "wb-redtext" if edge_state(node) == "bad" else "wb-dim"
+    tone = {"bad": "wb-redtext", "warn": "wb-warntext"}.get(edge_state(node), "wb-dim")
     parts += [
         el("text", line, x=x, y=low + 28 + 12 * i, text_anchor="middle", class_=f"wb-small wb-halo {tone}")
         for i, line in enumerate(under(node))

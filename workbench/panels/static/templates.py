@@ -57,7 +57,7 @@ def html(data: TemplatesData) -> str:
     listed = el("table", el("caption", data.title), el("thead", head), el("tbody", body), class_="wb-t")
     keys = legend(swatch("bad", "lines during the fault window")) if data.fault is not None else None
     left = data.templates - len(data.rows)
-    rest = note(f"{left} more templates changed less and are not shown.") if left else None
+    rest = note(f"{left} more templates changed less or not at all and are not shown.") if left else None
     return fragment("templates", data.title, sub, keys, el("div", listed, class_="wb-scroll"), rest)
 
 
@@ -94,6 +94,8 @@ def _change(row: TemplateRow, data: TemplatesData) -> Safe | str:
         return ""
     if row.new:
         return chip("new", "accent")
+    if row.during == 0 and row.before < 5:
+        return ""
     if row.during == 0:
         return chip("stopped", "info")
     arrow = ratio(row.rate_during, row.rate_before)

@@ -11,13 +11,15 @@ The meaning, exactly:
 * `field:value` matches where the whole value of the column equals the text, case included; `*` and `?` stand for any
   characters. In a column of numbers it matches where the numbers are equal, in a column of booleans `true` or `false`.
 * `field:>x` and ranges compare numbers when `x` is a number (values that are not numbers do not match), instants in
-  columns of times, and otherwise text by code point. A duration with units is nanoseconds in columns ending `_ns`.
+  columns of times, and otherwise text by code point; booleans are not compared. A duration with units is nanoseconds
+  in columns ending `_ns`.
 * A severity of 0 counts as missing; so do NaN, NaT, None and, for `field:*`, empty text.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -124,7 +126,7 @@ class _Frame:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self.frame = frame
-        self.texts: dict[tuple[str, bool], Any] = {}
+        self.texts: dict[tuple[str, str], Any] = {}
 
     def mask(self, node: Node) -> Mask:
         """Return the rows that match one node."""
@@ -154,32 +156,41 @@ class _Frame:
         )
         return self.between(column, ends)
 
-    def text(self, column: str, *, lower: bool = False) -> Any:
+    def text(self, column: str) -> Any:
         """Return a column as an Arrow string array, missing values null."""
-        key = (column, lower)
+        return self.kept((column, "text"), lambda: _as_text(self.frame[column]))
+
+    def lowered(self, column: str) -> Any:
+        """Return a column of text in lower case."""
+        return self.kept((column, "lower"), lambda: pc.utf8_lower(self.text(column)))
+
+    def spaced(self, column: str) -> Any:
+        """Return a column of text in lower case, every stretch of white space one space."""
+        blank = f"[{_SPACE}]+"
+        return self.kept((column, "spaced"), lambda: pc.replace_substring_regex(self.lowered(column), blank, " "))
+
+    def kept(self, key: tuple[str, str], make: Callable[[], Any]) -> Any:
+        """Return what was made before under a key, else make it."""
         if key not in self.texts:
-            if lower:
-                self.texts[key] = pc.utf8_lower(self.text(column))
-            else:
-                self.texts[key] = _as_text(self.frame[column])
+            self.texts[key] = make()
         return self.texts[key]
 
     def free_text(self, node: Text) -> Mask:
+        """Return where any text column contains a word or phrase."""
         if node.everywhere:
             columns = [c for c in self.frame.columns if not _typed(self.frame[c])]
         else:
             columns = [c for c in fields.TEXT_COLUMNS if c in self.frame.columns]
         hit = np.zeros(len(self.frame), bool)
-        plain = node.pattern.literal
-        words = plain is not None and not any(c in _SPACE for c in plain)
-        lowered = Pattern(tuple(_lower(p) if isinstance(p, str) else p for p in node.pattern.parts))
+        pattern = Pattern(tuple(_lower(p) if isinstance(p, str) else p for p in node.pattern.parts))
+        literal = pattern.literal
         for column in columns:
-            values = self.text(column, lower=True)
-            if words:
-                hit |= _filled(pc.match_substring(values, lowered.literal or ""))
+            if literal is None:
+                hit |= _search(self.lowered(column), _regex(pattern, f"[^{_SPACE}]"))
+            elif any(c in _SPACE for c in literal):
+                hit |= _filled(pc.match_substring(self.spaced(column), re.sub(f"[{_SPACE}]+", " ", literal)))
             else:
-                expression = _regex(lowered, f"[^{_SPACE}]") if plain is None else _phrase(lowered.literal or "")
-                hit |= _search(values, expression)
+                hit |= _filled(pc.match_substring(self.lowered(column), literal))
         return hit
 
     def exists(self, column: str) -> Mask:
@@ -212,6 +223,8 @@ class _Frame:
         if column == "severity" and _numeric(values):
             return _severity_between(_numbers(values), ends)
         low, high = ends.low, ends.high
+        if _boolean(values):
+            return np.zeros(len(values), bool)
         if _temporal(values):
             whens = [None if end is None else fields.instant(end) for end in (low, high)]
             return _within(values.to_numpy("datetime64[ns]"), whens, ends) & values.notna().to_numpy(bool)
@@ -281,11 +294,6 @@ def _spell(value: Any) -> str:
 
 def _lower(text: str) -> str:
     return str(pc.utf8_lower(pa.scalar(text)).as_py())
-
-
-def _phrase(text: str) -> str:
-    """Return the expression of a phrase: any stretch of white space stands for any other."""
-    return f"[{_SPACE}]+".join("".join(map(_literal, piece)) for piece in re.split(f"[{_SPACE}]+", text))
 
 
 def _parsed(values: Any) -> npt.NDArray[np.float64]:
