@@ -114,7 +114,7 @@ def chunk_stats(time: Sequence[int], value: Sequence[float]) -> dict[str, float]
     out |= dict.fromkeys(("sum", "min", "max", "first", "last", "increase"), nan)
     if real:
         numbers = [v for _, v in real]
-        gain = sum(b if b < a else b - a for a, b in zip(numbers, numbers[1:], strict=False))
+        gain = sum(b if b < a else b - a for a, b in pairwise(numbers))
         out |= {"t_first": real[0][0], "t_last": real[-1][0], "first": numbers[0], "last": numbers[-1]}
         out |= {"sum": sum(numbers), "min": min(numbers), "max": max(numbers), "increase": gain}
     return out

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["cli", "main"]
 
+_SHOWN = {
+    "logs": ["time", "severity", "service", "body"],
+    "spans": ["time", "service", "name", "kind", "status", "duration_ns", "trace_id"],
+    "events": ["time", "end", "kind", "service", "title"],
+}
+"""Columns of a table in the terminal; the other formats hold all."""
+
 _STORE = click.option("--store", default=None, metavar="PATH", help="Folder of the store.")
 _START = click.option("--start", default=None, metavar="T", help="ISO 8601 time, 'now', or an offset such as -6h.")
 _END = click.option("--end", default=None, metavar="T", help="End of the window, as --start.")
@@ -149,7 +156,8 @@ def query(
         else:
             frame = getattr(bench, signal)(expr, start=start, end=end)
     if format_ == "table":
-        text = frame.head(limit).to_string(max_colwidth=80) if len(frame) else "no rows"
+        shown = frame[[c for c in _SHOWN.get(signal, frame.columns) if c in frame.columns]].head(limit)
+        text = shown.to_string(max_colwidth=80, index=False) if len(frame) else "no rows"
         click.echo(_printable(text))
         if len(frame) > limit:
             click.echo(f"... {len(frame) - limit:,} more rows (--limit)")

@@ -57,6 +57,7 @@ def _play(scenario: Scenario, plan: Plan, receiver: Receiver, events: EventLog) 
             fault_end = fault.end() if fault else None
             _wait_until(began, plan.total_s)
             decoys.join(30)
+            shop.check_alive()
             receiver.recording = False
             end = datetime.now(UTC)
         finally:

@@ -41,6 +41,10 @@ class ServiceStartError(RuntimeError):
     """A service did not become healthy in time."""
 
 
+class ServiceEndedError(RuntimeError):
+    """A service ended although nobody stopped it."""
+
+
 def _instrumentation(service: str, version: str, instance: str, receiver: str) -> dict[str, str]:
     """Return the environment that tells ``opentelemetry-instrument`` what to do."""
     resource = {
@@ -189,6 +193,12 @@ class Shop:
         process, port = self._spawn(service, VERSIONS[service])
         self._await_healthy(service, process, port)
         self._route(service, process, port)
+
+    def check_alive(self) -> None:
+        """Fail if a service has ended by itself: a recording without it would not be what its card says."""
+        dead = [service for service, process in self._processes.items() if process.poll() is not None]
+        if dead:
+            raise ServiceEndedError(f"{', '.join(dead)} ended during the recording, which is therefore not kept")
 
     def change_settings(self, service: str, changes: dict[str, Any]) -> None:
         """Change tunables of a running service."""

@@ -297,8 +297,8 @@ def test_bokeh_tips_show_hostile_text_as_text(tab, tmp_path):
         const view = [...Bokeh.index][0] ?? Object.values(Bokeh.index)[0];
         const edge = view.el.getBoundingClientRect(), frame = view.frame;
         const found = [];
-        for (const source of view.model.select("GlyphRenderer").map((r) => r.data_source)) {
-            const time = source.data.time, lane = source.data.lane;
+        for (const source of view.model.renderers.map((r) => r.data_source).filter(Boolean)) {
+            const time = source.data.time ?? source.data.x0, lane = source.data.lane ?? source.data.y0;
             for (let i = 0; time && lane && i < time.length; i++) {
                 found.push([edge.left + frame.x_scale.compute(time[i]), edge.top + frame.y_scale.compute(lane[i])]);
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -106,16 +107,14 @@ def test_damaged_bytes_are_an_error_or_another_array_never_a_crash(name):
     blob = one.encode(array)
     assert blob is not None
     for cut in range(len(blob)):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"\w"):
             one.decode(blob[:cut], np.empty_like(array))
     rng = np.random.default_rng(2)
     for _ in range(200):
         broken = bytearray(blob)
         broken[rng.integers(len(blob))] ^= 1 << int(rng.integers(8))
-        try:
+        with contextlib.suppress(ValueError):
             one.decode(bytes(broken), np.empty_like(array))
-        except ValueError as error:
-            assert str(error)
 
 
 def test_ids_are_distinct_and_fixed():

@@ -319,7 +319,31 @@ def judge(case: Eval, memory: Memory) -> str:
         return ""
     if case.fail:
         return "succeeded, but was expected to fail"
-    return compare(case, answer.steps, answer.value) or compare_notes(case, answer.notes)
+    problem = compare(case, answer.steps, answer.value) or compare_notes(case, answer.notes)
+    return problem or as_range(case, memory)
+
+
+def as_range(case: Eval, memory: Memory) -> str:
+    """Return what is wrong with the middle of a range of three steps a minute apart, "" when nothing is.
+
+    Prometheus runs every instant eval so, too, unless it is about order, a string, a range vector or the range itself.
+    """
+    about_range = re.search(r"\b(start|end|range|step)\s*\(\s*\)", case.expr)
+    if not case.instant or case.ordered or case.window or case.text is not None or about_range:
+        return ""
+    moments = (case.start - 60 * 10**9, case.start + 60 * 10**9)
+    try:
+        answer = evaluate_value(memory, case.expr, *(np.datetime64(t, "ns") for t in moments), np.timedelta64(60, "s"))
+    except WorkbenchError as error:
+        return f"failed as a range: {error}"
+    found = {k: [v for t, v in have if t == case.start] for k, have in points(answer.value, answer.steps).items()}
+    found = {labels: values for labels, values in found.items() if values}
+    wanted = case.series if case.scalar is None else {(): [case.scalar]}
+    for labels in wanted.keys() | found.keys():
+        got, want = found.get(labels), wanted.get(labels)
+        if not got or not want or not isinstance(want[0], float) or not almost(got[0], want[0]):
+            return f"as a range, {labels}: gave {got}, expected {want}"
+    return ""
 
 
 def compare_notes(case: Eval, notes: Sequence[str]) -> str:

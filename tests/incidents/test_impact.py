@@ -46,6 +46,26 @@ def test_not_recovered_when_it_lasts_to_the_end_of_the_window(investigation: Inv
     assert cost.window == (investigation.fault[0], end)
 
 
+def test_failed_jobs_are_counted_beside_requests(investigation: Investigation) -> None:
+    spans = investigation.telemetry.spans
+    jobs = spans.assign(kind=spans["kind"].where(spans["service"] != "pay", "consumer"))
+    cost = impact(
+        dataclasses.replace(investigation, telemetry=dataclasses.replace(investigation.telemetry, spans=jobs))
+    )
+    assert (cost.jobs, cost.failed_jobs) == (120, 30)
+    assert cost.during.requests == 120
+
+
+def test_one_late_noisy_bin_does_not_undo_recovery(investigation: Investigation) -> None:
+    spans = investigation.telemetry.spans.copy()
+    late = (spans["time"] >= START + np.timedelta64(570, "s")) & (spans["time"] < START + np.timedelta64(580, "s"))
+    spans.loc[late, "duration_ns"] = 10**9
+    cost = impact(
+        dataclasses.replace(investigation, telemetry=dataclasses.replace(investigation.telemetry, spans=spans))
+    )
+    assert cost.recovered == START + np.timedelta64(420, "s")
+
+
 def test_without_spans_there_is_nothing_to_count(investigation: Investigation) -> None:
     none = build_spans({"time": np.empty(0, "datetime64[ns]")})
     cost = impact(
@@ -53,7 +73,7 @@ def test_without_spans_there_is_nothing_to_count(investigation: Investigation) -
     )
     assert cost.during.requests == 0
     assert np.isnan(cost.during.p95_ns)
-    assert np.isnat(cost.recovered)
+    assert cost.recovered == investigation.fault[1]
     assert cost.services == ()
     assert "unknown" in repr(cost)
 

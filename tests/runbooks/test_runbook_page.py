@@ -18,7 +18,7 @@ def notebook(**papermill: Any) -> Any:
 
 
 def test_header_says_window_time_and_parameters() -> None:
-    given = {"store": "/home/someone/private/store", "start": "2026-03-01T02:00:00.5Z", "end": "2026-03-01T03:00:00"}
+    given = {"store": "/srv/someone/private/store", "start": "2026-03-01T02:00:00.5Z", "end": "2026-03-01T03:00:00"}
     text = to_page(
         notebook(
             parameters=given, start_time="2026-03-02T01:02:03.456+00:00", duration=1.25, input_path="investigate.ipynb"

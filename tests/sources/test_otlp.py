@@ -49,7 +49,7 @@ def read_bytes(data: bytes, path: str, **settings_: Any) -> Any:
     return concat_batches(list(OtlpProtobuf().read(io.BytesIO(data), path, options)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(trace_requests())
 def test_spans_equal_a_plain_decode(request: Any) -> None:
     expected = {row["span_id"]: row for row in naive.otlp_spans(request)}
@@ -78,7 +78,7 @@ def assert_same_value(found: Any, wanted: Any) -> None:
         assert found == wanted
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(metric_requests())
 def test_points_equal_a_plain_decode(request: Any) -> None:
     samples = decode_otlp(request.SerializeToString(), "metrics").metrics

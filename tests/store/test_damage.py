@@ -132,7 +132,7 @@ def test_a_torn_catalog_is_an_error_not_a_wrong_answer(sound, tmp_path):
     with Store.open(sound) as store:
         truth = store.select([])
     rng = np.random.default_rng(3)
-    for case in range(150):
+    for _ in range(150):
         broken = bytearray(data)
         broken[int(rng.integers(0, len(data)))] ^= 1 << int(rng.integers(8))
         (folder / CATALOG).write_bytes(broken)
@@ -140,8 +140,7 @@ def test_a_torn_catalog_is_an_error_not_a_wrong_answer(sound, tmp_path):
             with Store.open(folder) as store:
                 got = store.select([])
                 told = store.verify()
-        except StoreError as error:
-            assert str(error), case
+        except StoreError:
             continue
         if not told:
             worlds.assert_same_samples(got, truth)

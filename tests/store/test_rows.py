@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from tests.store import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.store import worlds
 from workbench.errors import InvalidInput, ShapeError
 from workbench.signals import Batch, build_logs, check_events, check_logs, check_profiles, check_spans, concat_profiles
 from workbench.store import Store, frames, profiles

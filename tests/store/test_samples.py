@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from unittest.mock import patch
 
-from tests import naive
 import numpy as np
 import pandas as pd
 import pytest
-from tests.store import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import naive
+from tests.store import worlds
 from workbench.signals import Batch, Matcher, build_samples, check_samples
 from workbench.store import Store
 from workbench.store import write as write_module
@@ -165,7 +165,7 @@ def test_series_without_samples_and_empty_batches_store_nothing(tmp_path):
         assert store.has("k")
 
 
-def test_kill_switch_of_many_small_writes_is_an_automatic_seal(tmp_path):
+def test_many_small_writes_are_sealed_without_being_asked(tmp_path):
     from workbench.store import seal
 
     with Store.open(tmp_path / "s") as store, patch.object(seal, "_HOT_ROWS", 5):
@@ -173,3 +173,36 @@ def test_kill_switch_of_many_small_writes_is_an_automatic_seal(tmp_path):
             store.write(Batch(worlds.samples(n=2, t=3, start=3 * k)))
         assert store.status()["signals"]["metrics"]["segments"] == 2
         assert store.select([]).n_samples == 12 * 6
+
+
+def test_threads_share_one_store(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with Store.open(tmp_path / "s") as store:
+
+        def work(k):
+            labels = [{"metric": "m", f"label{k}": str(i)} for i in range(20)]
+            store.write(Batch(build_samples(labels, np.arange(20), np.full(20, k), np.full(20, float(k)))))
+            if k % 5 == 0:
+                store.seal()
+            got = check_samples(store.select([Matcher(f"label{k}", "!=", "")]))
+            assert got.value.tolist() == [float(k)] * 20
+            return len(store.rows("logs"))
+
+        with ThreadPoolExecutor(6) as pool:
+            assert set(pool.map(work, range(30))) == {0}
+        assert store.select([]).n_samples == 600
+
+
+def test_segments_are_plain_parquet_for_others(tmp_path):
+    import duckdb
+
+    with Store.open(tmp_path / "s") as store:
+        store.write(Batch(worlds.samples(n=4, t=10)))
+        store.seal()
+    place = next((tmp_path / "s").glob("segments/**/*.parquet"))
+    query = f"SELECT labels, kind, sum(count), max(t_max) FROM '{place}' GROUP BY ALL ORDER BY 1"
+    rows = duckdb.sql(query).fetchall()
+    last = int((worlds.T0 + 9 * 15 * worlds.S).astype(np.int64))
+    assert rows[0] == ('{"metric":"m0","service":"s0"}', "gauge", 10, last)
+    assert len(rows) == 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import naive
@@ -35,6 +35,7 @@ def spans(rows: list[tuple[str, int, int, bool]]) -> pd.DataFrame:
 ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(-5, 45), st.integers(0, 99), st.booleans()), max_size=40)
 
 
+@settings(max_examples=40)
 @given(ROWS, st.integers(1, 50))
 def test_each_cell_counts_its_own_spans(rows: list[tuple[str, int, int, bool]], step: int) -> None:
     table = red(spans(rows), START, START + ns(40), ns(step))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import naive
@@ -192,6 +192,7 @@ def test_empty_spans_give_an_empty_map() -> None:
         service_map(spans(), seconds=0)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import naive
@@ -38,6 +38,7 @@ def trees(draw: st.DrawFn) -> list[tuple[int, int, int]]:
     return [(draw(st.integers(-1, i - 1)), start, draw(st.integers(0, 60))) for i, start in enumerate(starts)]
 
 
+@settings(max_examples=50)
 @given(trees())
 def test_self_time_is_what_no_child_covers(rows: list[tuple[int, int, int]]) -> None:
     frame = spans(rows)
@@ -47,6 +48,7 @@ def test_self_time_is_what_no_child_covers(rows: list[tuple[int, int, int]]) -> 
     assert self_time_ns(frame).tolist() == twin
 
 
+@settings(max_examples=50)
 @given(trees())
 def test_depth_and_roots_follow_the_parents(rows: list[tuple[int, int, int]]) -> None:
     frame = spans(rows)

@@ -20,7 +20,10 @@ __all__ = ["BEFORE", "DURING", "Facts", "Scene", "build_facts"]
 BEFORE, DURING = 0, 1
 
 _GIVING_UP = r"(?i)timeout|timed out|deadline"
-_CONNECTION = r"(?i)connect|refused|unreachable|reset|unavailable|broken pipe|operationalerror|name or service not known|busyloading"
+_CONNECTION = (
+    r"(?i)connect|refused|unreachable|reset|unavailable|broken pipe|operationalerror"
+    r"|name or service not known|busyloading"
+)
 
 
 @dataclass(frozen=True, eq=False)

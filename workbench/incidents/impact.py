@@ -24,7 +24,7 @@ SLOW_QUANTILE = 0.95
 """A request is slow when it takes longer than this share of requests of its operation did before."""
 
 _ENOUGH_CALLS = 30
-_QUIET_BINS = 3
+_QUIET_BINS = 2
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,13 @@ class Impact:
     looked : (datetime64[ns], datetime64[ns])
         The whole window of the investigation.
     recovered : datetime64[ns]
-        When affected requests were back at their usual share for good; NaT when they were not, or nothing was affected.
+        When affected requests were back at their usual share; NaT when they were not before the window ended.
     services : tuple of str
         Services where the requests came in, busiest first.
-    query, failed_query : str
-        What to type to see the requests, and the failed ones.
+    jobs, failed_jobs : int
+        Messages taken from queues (consumer spans) in `window`, and those that failed.
+    query, failed_query, jobs_query : str
+        What to type to see the requests, the failed ones, and the failed jobs.
     """
 
     before: Period
@@ -76,8 +78,11 @@ class Impact:
     looked: Window
     recovered: np.datetime64
     services: tuple[str, ...]
+    jobs: int
+    failed_jobs: int
     query: str
     failed_query: str
+    jobs_query: str
 
     @property
     def minutes(self) -> float:
@@ -153,6 +158,7 @@ def impact(investigation: Investigation) -> Impact:
     recovered = _recovered(requests, baseline, investigation.fault, investigation.window[1])
     until = fault[1] if np.isnat(recovered) else recovered
     during = (fault[0], max(until, fault[0] + np.timedelta64(1, "ns")))
+    jobs = spans[(spans["kind"] == "consumer").to_numpy(bool) & _within(spans["time"].to_numpy(), during)]
     services = tuple(str(name) for name in requests["service"].value_counts().index[:3])
     where = f"{wording.term('service', services[0])} kind:server" if services else "kind:server"
     return Impact(
@@ -162,8 +168,11 @@ def impact(investigation: Investigation) -> Impact:
         looked=investigation.window,
         recovered=recovered,
         services=services,
+        jobs=len(jobs),
+        failed_jobs=int((jobs["status"] == "error").sum()),
         query=wording.call("spans", where, during),
         failed_query=wording.call("spans", f"{where} status:error", during),
+        jobs_query=wording.call("spans", "kind:consumer status:error", during),
     )
 
 
@@ -203,26 +212,28 @@ def _period(requests: pd.DataFrame, window: Window) -> Period:
 
 
 def _recovered(requests: pd.DataFrame, baseline: Window, fault: Window | None, end: np.datetime64) -> np.datetime64:
-    """Return the end of the last bin with too many affected requests, if enough quiet bins with traffic follow it.
+    """Return from when on enough bins in a row are quiet, looking from just before the end of the fault.
 
     A bin is bad when its affected requests exceed the share before by three standard deviations of a binomial, and are
-    at least two.
+    at least two. Bins without a request say nothing; where there are none at all, the end of the fault is returned if
+    enough of the window follows it.
     """
     never = np.datetime64("NaT", "ns")
     if fault is None:
         return never
     began = fault[0]
     width = max(np.timedelta64(10, "s"), (end - began) // 120).astype("timedelta64[ns]")
-    after = requests[_within(requests["time"].to_numpy(), (began, end))]
     usual = requests[_within(requests["time"].to_numpy(), baseline)]
     p = float(usual["affected"].mean()) if len(usual) else 0.0
+    after = requests[_within(requests["time"].to_numpy(), (began, end))]
     index = ((after["time"].to_numpy() - began) // width).astype(np.int64)
-    bins = int((end - began) // width)
+    bins = max(0, int((end - began) // width))
     total = np.bincount(index, minlength=bins)[:bins]
     affected = np.bincount(index[after["affected"].to_numpy(bool)], minlength=bins)[:bins]
-    bad = (affected >= 2) & (affected > p * total + 3 * np.sqrt(p * (1 - p) * total))
-    if not bad.any():
-        return never
-    last = int(np.flatnonzero(bad)[-1])
-    quiet = int((total[last + 1 :] > 0).sum())
-    return began + (last + 1) * width if quiet >= _QUIET_BINS else never
+    quiet = (affected < 2) | (affected <= p * total + 3 * np.sqrt(p * (1 - p) * total))
+    from_bin = max(0, int((fault[1] - width - began) // width))
+    seen = from_bin + np.flatnonzero(total[from_bin:])
+    if not len(after):
+        return fault[1] if fault[1] + _QUIET_BINS * width <= end else never
+    in_a_row = np.flatnonzero(quiet[seen][:-1] & quiet[seen][1:])
+    return began + int(seen[in_a_row[0]]) * width if len(in_a_row) else never

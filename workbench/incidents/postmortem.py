@@ -90,6 +90,8 @@ def _severity(cost: Impact) -> str:
         return "SEV-1"
     if failed >= 0.05 or affected >= 0.5:
         return "SEV-2"
+    if cost.jobs and cost.failed_jobs >= 0.25 * cost.jobs:
+        return "SEV-3"
     return "SEV-3" if failed >= 0.005 or affected >= 0.15 else "SEV-4"
 
 
@@ -117,36 +119,39 @@ def _summary(investigation: Investigation, suspect: Hypothesis, cost: Impact) ->
 
 def _impact(cost: Impact) -> tuple[Statement, ...]:
     during, before = cost.during, cost.before
-    if not during.requests:
-        return (Statement("No incoming request was traced in this time.", cost.query),)
-    return (
-        Statement(
-            f"Failed requests: {during.failed:,} of {during.requests:,} "
-            f"({wording.share(during.failed, during.requests)}); "
-            f"before, {wording.share(before.failed, before.requests)}.",
-            cost.failed_query,
-        ),
-        Statement(
-            f"Slow requests: {during.slow:,} ({wording.share(during.slow, during.requests)}); "
-            f"before, {wording.share(before.slow, before.requests)} "
-            "(slow: slower than 95 of 100 of its operation before).",
-            cost.query,
-        ),
-        Statement(
-            f"Requests of users that failed or were slow: {during.affected:,} "
-            f"({wording.share(during.affected, during.requests)}).",
-            cost.query,
-        ),
-        Statement(
-            f"Response time: median {wording.milliseconds(before.p50_ns)} to {wording.milliseconds(during.p50_ns)}, "
-            f"95th percentile {wording.milliseconds(before.p95_ns)} to {wording.milliseconds(during.p95_ns)}.",
-            cost.query,
-        ),
-        Statement(f"Duration: {cost.minutes:.1f} minutes.", cost.query),
-        Statement(
-            "How many people does this stand for, and what did it cost (error budget, money, trust)?", draft=True
-        ),
+    lines = []
+    if during.requests:
+        failed, was = (wording.share(p.failed, p.requests) for p in (during, before))
+        slow, was_slow = (wording.share(p.slow, p.requests) for p in (during, before))
+        affected = wording.share(during.affected, during.requests)
+        median, tail = (
+            f"{wording.milliseconds(old)} to {wording.milliseconds(new)}"
+            for old, new in ((before.p50_ns, during.p50_ns), (before.p95_ns, during.p95_ns))
+        )
+        lines += [
+            Statement(
+                f"Failed requests: {during.failed:,} of {during.requests:,} ({failed}); before, {was}.",
+                cost.failed_query,
+            ),
+            Statement(
+                f"Slow requests: {during.slow:,} ({slow}), slower than 95 of 100 of their operation before; then, {was_slow}.",
+                cost.query,
+            ),
+            Statement(f"Requests of users that failed or were slow: {during.affected:,} ({affected}).", cost.query),
+            Statement(f"Response time: median {median}, 95th percentile {tail}.", cost.query),
+        ]
+    else:
+        lines.append(Statement("No incoming request was traced in this time.", cost.query))
+    if cost.failed_jobs:
+        part = wording.share(cost.failed_jobs, cost.jobs)
+        lines.append(
+            Statement(f"Failed background jobs: {cost.failed_jobs:,} of {cost.jobs:,} ({part}).", cost.jobs_query)
+        )
+    lines.append(Statement(f"Duration: {cost.minutes:.1f} minutes.", cost.query))
+    lines.append(
+        Statement("How many people does this stand for, and what did it cost (error budget, money, trust)?", draft=True)
     )
+    return tuple(lines)
 
 
 def _first_alert(investigation: Investigation) -> tuple[np.datetime64, str, str] | None:
@@ -251,7 +256,7 @@ def _resolution(cost: Impact) -> tuple[Statement, ...]:
     if np.isnat(cost.recovered):
         line = Statement("The signals had not returned to normal when the window ended.", cost.query)
     else:
-        text = "From here on, failed and slow requests were at their usual share."
+        text = "From here on, the signals were in their usual range."
         line = Statement(text, cost.query, time=cost.recovered)
     return (line, Statement("Which step resolved it, and how was it found?", draft=True))
 

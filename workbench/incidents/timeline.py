@@ -89,6 +89,6 @@ def _edges(investigation: Investigation, cost: Impact | None) -> list[tuple[np.d
     service = cost.services[0] if cost.services else ""
     lines = [(investigation.fault[0], "the signals left their usual range", service, "impact", cost.query)]
     if not np.isnat(cost.recovered):
-        lines.append((cost.recovered, "requests were back at their usual share of errors and slow answers", service,
+        lines.append((cost.recovered, "the signals were back in their usual range", service,
                       "impact", wording.call("spans", "kind:server", _around(cost.recovered))))  # fmt: skip
     return lines

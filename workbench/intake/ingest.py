@@ -16,7 +16,7 @@ import xarray as xr
 from workbench import settings as settings_table
 from workbench import sources
 from workbench.errors import NotFound, ShapeError, SourceError
-from workbench.signals import SIGNALS, Batch, Profiles, Samples, build_samples, check_batch, labels_of
+from workbench.signals import SIGNALS, Batch, Profiles, Samples, build_samples, check_batch, check_metrics, labels_of
 from workbench.store import Store
 
 __all__ = ["Report", "ingest", "write"]
@@ -114,7 +114,8 @@ def ingest(
                 hashes[name] = _content_hash(path if path.is_file() else path / name)
                 report.files += 1
             part[name] += 1
-            key = f"{hashes[name]}:{format or ''}:{part[name]}" if hashes[name] else None
+            told = "".join(f"{column}={field};" for column, field in sorted((mapping or {}).items()))
+            key = f"{hashes[name]}:{format or ''}:{told}{part[name]}" if hashes[name] else None
             if start is not None or end is not None:
                 batch = _cut(batch, start, end, report.skips)
                 key = f"{key}:{start}:{end}" if key else None
@@ -141,7 +142,7 @@ def _as_batch(shape: object) -> Batch:
     if isinstance(shape, Profiles):
         return Batch(profiles=shape)
     if isinstance(shape, xr.DataArray):
-        return Batch(metrics=_array_to_samples(shape))
+        return Batch(metrics=_array_to_samples(check_metrics(shape)))
     if isinstance(shape, pd.DataFrame):
         columns = set(shape.columns)
         if {"trace_id", "span_id", "duration_ns"} <= columns:
@@ -198,7 +199,9 @@ def _cut(batch: Batch, start: np.datetime64 | None, end: np.datetime64 | None, s
 
         kept = _rows_between(batch.spans, first, last)
         out.spans = build_spans({str(name): column for name, column in kept.items()})
-    skips["outside the window asked for"] += before - sum(out.counts().values())
+    left_out = before - sum(out.counts().values())
+    if left_out:
+        skips["outside the window asked for"] += left_out
     return out
 
 

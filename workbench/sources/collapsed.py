@@ -26,7 +26,7 @@ from workbench.sources.unpack import lines
 
 __all__ = ["Collapsed"]
 
-_LINE = re.compile(r"(.+?)[ \t]+(\d{1,18})(?:\.\d+)?[ \t]*")
+_LINE = re.compile(r"(.+)[ \t](\d{1,18})(?:\.\d+)?[ \t]*")
 _HINTS = ("collapsed", "folded", "stackcollapse", "stacks")
 _MAX_FRAMES = 4096
 

@@ -1,7 +1,7 @@
 """Samples as a Parquet table: columns `labels` (JSON object), `time_ms` and `value`.
 
 Labels are Prometheus-born and verbatim; `__name__` becomes `metric` (a label really called `metric` then is `metric_`).
-Without `__name__`, a label `metric` names the metric.
+Without `__name__`, a label `metric` names the metric. A missing value is NaN, as pandas writes it.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def _batch(part: Any, table: SeriesTable, rows: dict[Any, int], path: str) -> Ba
     codes = np.asarray(labels.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
     known = np.array([_row(text, table, rows, skips) for text in labels.dictionary.to_pylist()] + [-2], np.int64)
     series = known[codes]
-    broken = (series == -2) | np.asarray(time.is_null()) | np.asarray(value.is_null())
+    broken = (series == -2) | np.asarray(time.is_null())
     if broken.any():
-        skips["sample with a missing time, value or valid labels"] += int(broken.sum())
+        skips["sample without a time or valid labels"] += int(broken.sum())
     ms = np.asarray(time.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
     inside = (ms >= 0) & (ms < MAX_NS // 10**6)
     ns = np.where(inside, ms, 0) * 10**6

@@ -64,6 +64,8 @@ class Speedscope:
         time = int(options.time.astype(np.int64))
         for profile in profiles:
             try:
+                if not isinstance(profile, dict):
+                    raise TypeError("not an object")
                 _add(rows, profile, table, tags, time)
             except (KeyError, TypeError, ValueError, IndexError, OverflowError):
                 rows.skips["speedscope profile that breaks the format"] += 1

@@ -45,8 +45,8 @@ SEALED = ("signal", "seq_min", "seq_max", "t_min", "t_max", "series_min", "serie
 """Columns of a segment that its row's checksum covers."""
 
 
-class Gone(Exception):  # noqa: N818 - no error: the reader takes a newer snapshot and reads again
-    """A file named by an older snapshot of the catalog has been removed since."""
+class Gone(Exception):
+    """A file named by an older snapshot has been removed since: the reader takes a newer one and reads again."""
 
 
 @dataclass(frozen=True)

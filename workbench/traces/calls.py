@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from workbench.traces.tree import parents
 
@@ -130,56 +132,63 @@ def calls(spans: pd.DataFrame) -> pd.DataFrame:
 def _paired(
     spans: pd.DataFrame, client: npt.NDArray[np.int64], server: npt.NDArray[np.int64], parent: npt.NDArray[np.int64]
 ) -> pd.DataFrame:
-    services, kinds = spans["service"].to_numpy(object), spans["kind"].to_numpy(object)
+    service = _texts(spans["service"])
     caller = np.where(client >= 0, client, parent[server])
-    queued = (kinds[server] == "consumer") | ((client >= 0) & (kinds[client] == "producer"))
-    return _table(services[caller], services[server], np.where(queued, "messaging", ""), client, server)
+    queued = (spans["kind"] == "consumer").to_numpy()[server]
+    queued |= (spans["kind"] == "producer").to_numpy()[client] & (client >= 0)
+    connection = pc.if_else(pa.array(queued), _word("messaging"), _word(""))
+    return _table(service.take(pa.array(caller)), service.take(pa.array(server)), connection, client, server)
 
 
 def _unpaired(
     spans: pd.DataFrame, lonely: npt.NDArray[np.int64], client: npt.NDArray[np.int64], server: npt.NDArray[np.int64]
 ) -> pd.DataFrame:
     rows = spans.iloc[lonely]
-    services = spans["service"].to_numpy(object)
-    database = _first(rows, _DATABASE_MARKS) != ""
-    messaging = ~database & ((rows["kind"] == "producer").to_numpy() | (_first(rows, ("messaging.system",)) != ""))
+    service = _texts(spans["service"])
+    known = pc.unique(service)
+    database = pc.is_valid(_first(rows, _DATABASE_MARKS))
+    queued = pc.or_(pa.array((rows["kind"] == "producer").to_numpy()), pc.is_valid(_first(rows, ("messaging.system",))))
+    messaging = pc.and_(queued, pc.invert(database))
     # What the address of an answered call leads to, the same address of an unanswered one leads to as well.
-    known = _address_book(spans, client[client >= 0], services[server[client >= 0]])
-    host = _address(rows)
-    booked = pd.Series(host).map(known).astype("object").fillna("").to_numpy(object)
-    named = pd.Series(host).str.split(":", n=1).str[0].str.split(".", n=1).str[0].to_numpy(object)
-    instrumented = np.where(booked != "", booked, np.where(np.isin(named, np.unique(services)), named, ""))
-    instrumented = np.where(_first(rows, ("peer.service",)) != "", "", instrumented)
-    peer = _first(rows, PEER_NAMES)
-    peer = np.where(peer == "", pd.Series(host).str.rsplit(":", n=1).str[0].to_numpy(object), peer)
-    other = np.where(instrumented != "", instrumented, peer)
-    callee = np.select(
-        [database, messaging], [_first(rows, DATABASE_NAMES), _first(rows, MESSAGING_NAMES)], other
-    ).astype(object)
-    is_service = np.isin(callee, np.unique(services)) & ~database & ~messaging
-    connection = np.select([database, messaging, is_service], ["database", "messaging", ""], "virtual")
-    return _table(services[lonely], callee, connection, lonely, np.full(len(lonely), -1))
+    address = _address(rows)
+    met = client >= 0
+    at, leads_to = _address_book(_address(spans.iloc[client[met]]), service.take(pa.array(server[met])))
+    booked = leads_to.take(pc.index_in(address, value_set=at))
+    first_label = pc.replace_substring_regex(address, r"[.:].*", "")
+    named = pc.if_else(pc.is_in(first_label, value_set=known), first_label, _word(None))
+    instrumented = pc.if_else(pc.is_valid(_first(rows, ("peer.service",))), _word(None), pc.coalesce(booked, named))
+    host = pc.replace_substring_regex(address, r":\d+$", "")
+    other = pc.coalesce(instrumented, _first(rows, PEER_NAMES), host)
+    callee = pc.if_else(
+        database, _first(rows, DATABASE_NAMES), pc.if_else(messaging, _first(rows, MESSAGING_NAMES), other)
+    )
+    is_service = pc.is_in(callee, value_set=known)
+    elsewhere = pc.if_else(is_service, _word(""), _word("virtual"))
+    connection = pc.if_else(database, _word("database"), pc.if_else(messaging, _word("messaging"), elsewhere))
+    nobody = np.full(len(lonely), -1)
+    return _table(service.take(pa.array(lonely)), pc.fill_null(callee, _word("")), connection, lonely, nobody)
 
 
 def _from_outside(spans: pd.DataFrame, root: npt.NDArray[np.int64]) -> pd.DataFrame:
     rows = spans.iloc[root]
-    queued = (rows["kind"] == "consumer").to_numpy()
-    peer = _first(rows, ("peer.service",))
-    name = np.where(queued, _first(rows, MESSAGING_NAMES), np.where(peer == "", USER, peer))
-    connection = np.where(queued, "messaging", "virtual")
-    table = _table(name, rows["service"].to_numpy(object), connection, np.full(len(root), -1), root)
+    queued = pa.array((rows["kind"] == "consumer").to_numpy())
+    caller = pc.if_else(
+        queued, _first(rows, MESSAGING_NAMES), pc.coalesce(_first(rows, ("peer.service",)), _word(USER))
+    )
+    connection = pc.if_else(queued, _word("messaging"), _word("virtual"))
+    table = _table(pc.fill_null(caller, _word("")), _texts(rows["service"]), connection, np.full(len(root), -1), root)
     return table[table["caller"] != ""]
 
 
 def _table(
-    caller: npt.NDArray[np.object_],
-    callee: npt.NDArray[np.object_],
-    connection: npt.NDArray[np.str_],
+    caller: pa.Array,
+    callee: pa.Array,
+    connection: pa.Array,
     client: npt.NDArray[np.int64],
     server: npt.NDArray[np.int64],
 ) -> pd.DataFrame:
     text = {"caller": caller, "callee": callee, "connection": connection}
-    columns = {name: pd.Series(values, dtype="object").astype("str") for name, values in text.items()}
+    columns = {name: pd.Series(pd.array(values, dtype="str")) for name, values in text.items()}
     return pd.DataFrame({**columns, "client": client.astype(np.int64), "server": server.astype(np.int64)})
 
 
@@ -205,32 +214,44 @@ def _measure(spans: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _first(rows: pd.DataFrame, names: Sequence[str]) -> npt.NDArray[np.object_]:
-    """Return the first non-empty value of several columns per row, "" where there is none; columns may be absent."""
-    out = np.full(len(rows), "", object)
-    for name in names:
-        if name in rows.columns:
-            values = rows[name].astype("object").fillna("").astype(str).to_numpy(object)
-            out = np.where(out == "", values, out)
-    return out
+def _word(text: str | None) -> pa.Scalar:
+    """Return one text for Arrow's functions, which want all of one type."""
+    return pa.scalar(text, pa.large_string())
 
 
-def _address(rows: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return `host:port` of the peer of each client span, from address attributes, else from its URL; "" if unknown."""
+def _texts(column: pd.Series) -> pa.Array:
+    """Return a column as Arrow text, missing and empty values as null."""
+    values = pa.array(column, from_pandas=True)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    # A column of port numbers with gaps is float64: 8080.0 is 8080.
+    text = pc.cast(values, pa.large_string())
+    if not pd.api.types.is_string_dtype(column.dtype):
+        text = pc.replace_substring_regex(text, r"\.0$", "")
+    return text
+
+
+def _first(rows: pd.DataFrame, names: Sequence[str]) -> pa.Array:
+    """Return the first non-empty value of several columns per row, null where there is none; columns may be absent."""
+    columns = [_texts(rows[name]) for name in names if name in rows.columns]
+    filled = [pc.if_else(pc.equal(text, _word("")), _word(None), text) for text in columns]
+    return pc.coalesce(*filled) if filled else pa.nulls(len(rows), pa.large_string())
+
+
+def _address(rows: pd.DataFrame) -> pa.Array:
+    """Return `host:port` of the peer of each client span, from address attributes, else from its URL; null if unknown."""
     host = _first(rows, ("server.address", "net.peer.name", "http.host"))
     port = _first(rows, ("server.port", "net.peer.port"))
-    port = np.array([p.removesuffix(".0") for p in port], object)
-    url = pd.Series(_first(rows, ("url.full", "http.url")))
-    where = url.str.extract(r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@]*@)?([^/?#:]+)(?::(\d+))?").fillna("")
-    port = np.where((host == "") | (port == ""), np.where(host == "", where[1].to_numpy(object), port), port)
-    host = np.where(host == "", where[0].to_numpy(object), host)
-    return np.where(host == "", "", host + ":" + port)
+    url = _first(rows, ("url.full", "http.url"))
+    authority = pc.replace_substring_regex(
+        url, r"(?s)^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/@]*@)?([^/?#:]+(?::\d+)?).*", r"\1"
+    )
+    from_url = pc.if_else(pc.match_substring(authority, "/"), _word(None), authority)
+    return pc.coalesce(pc.binary_join_element_wise(host, port, _word(":")), host, from_url)
 
 
-def _address_book(
-    spans: pd.DataFrame, client: npt.NDArray[np.int64], callee: npt.NDArray[np.object_]
-) -> dict[str, str]:
-    """Return which service answers at which `host:port`, where all answered calls agree."""
-    pairs = pd.DataFrame({"address": _address(spans.iloc[client]), "callee": callee}).drop_duplicates()
-    pairs = pairs[pairs["address"] != ""].drop_duplicates("address", keep=False)
-    return dict(zip(pairs["address"], pairs["callee"], strict=True))
+def _address_book(address: pa.Array, callee: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return (addresses, the service behind each) of answered calls, where all calls to an address agree."""
+    pairs = pa.table({"address": address, "callee": callee}).group_by(["address", "callee"]).aggregate([]).to_pandas()
+    pairs = pairs[pairs["address"].notna()].drop_duplicates("address", keep=False)
+    return pa.array(pairs["address"], pa.large_string()), pa.array(pairs["callee"], pa.large_string())

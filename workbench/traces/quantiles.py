@@ -27,7 +27,7 @@ def grouped_quantiles(
     ----------
     group : ndarray of int, shape (m,)
         Group of each value, 0 to n - 1.
-    values : ndarray of number, shape (m,)
+    values : ndarray of int64, shape (m,)
     n : int
         Number of groups.
     quantiles : sequence of float, length q
@@ -43,7 +43,7 @@ def grouped_quantiles(
     full = np.flatnonzero(counts)
     if not len(full):
         return out
-    ordered = values[np.lexsort((values, group))].astype(np.float64)
+    ordered = _sorted_in_groups(group, values, n).astype(np.float64)
     first = (np.cumsum(counts) - counts)[full]
     for row, q in enumerate(quantiles):
         position = (counts[full] - 1) * q
@@ -52,3 +52,13 @@ def grouped_quantiles(
         a, b = ordered[first + below], ordered[first + above]
         out[row, full] = a + (b - a) * (position - below)
     return out
+
+
+def _sorted_in_groups(group: npt.NDArray[np.int64], values: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    """Return the values sorted by group, then by value."""
+    low = int(values.min())
+    width = int(values.max()) - low + 1
+    if n * width < 2**63:
+        # Group and value fit into one integer: sorting integers is several times faster than sorting by two keys.
+        return np.sort(group * width + (values - low)) % width + low
+    return values[np.lexsort((values, group))]

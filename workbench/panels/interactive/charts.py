@@ -27,6 +27,8 @@ _SHAPES = {
     "flag": "inverted_triangle",
 }
 
+_SCALE = {"ns": (1e-6, "ms"), "share": (100.0, "%")}
+
 
 def _holoviews() -> Any:
     """Return holoviews with its Bokeh backend loaded, whether or not the notebook extension is."""
@@ -69,24 +71,24 @@ def _chart(hv: Any, chart: Chart, data: MetricData, index: int) -> Any:
     from bokeh.models import HoverTool
 
     # Bokeh links axes of equal names: `time` is shared, values of different charts are not.
-    value, time = (
-        hv.Dimension(f"value{index}", label=_label(chart.unit or "value", 20)),
-        hv.Dimension("time", label="time"),
-    )
+    factor, unit = _SCALE.get(chart.unit, (1.0, _label(chart.unit or "value", 20)))
+    value, time = hv.Dimension(f"value{index}", label=unit), hv.Dimension("time")
     parts: list[Any] = []
     if data.fault is not None:
         parts.append(_spans(hv, [data.fault], LIGHT["bad"], 0.08))
     if chart.episodes:
         parts.append(_spans(hv, [(e.start, e.end) for e in chart.episodes], LIGHT["bad"], 0.1))
     if chart.low is not None and chart.high is not None:
-        band = hv.Area((chart.time, chart.low, chart.high), kdims=[time], vdims=[value, f"high{index}"])
+        band = hv.Area(
+            (chart.time, factor * chart.low, factor * chart.high), kdims=[time], vdims=[value, f"high{index}"]
+        )
         parts.append(band.opts(color=LIGHT["band"], alpha=0.15, line_alpha=0.0, backend="bokeh"))
     for i, line in enumerate(chart.lines):
         hover = HoverTool(
             tooltips=[("time", "@time{%H:%M:%S}"), ("value", f"@value{index}{{0.000a}}")],
             formatters={"@time": "datetime"},
         )
-        curve = hv.Curve((chart.time, line.values), kdims=[time], vdims=[value], label=_label(line.name, 40))
+        curve = hv.Curve((chart.time, factor * line.values), kdims=[time], vdims=[value], label=_label(line.name, 40))
         parts.append(curve.opts(color=SERIES[i], line_width=1.6, tools=[hover], backend="bokeh"))
     service = f" of {_label(chart.service, 40)}" if chart.service else ""
     return hv.Overlay(parts).opts(
@@ -103,9 +105,9 @@ def timeline(data: TimelineData) -> Any:
         return hv.Div("Nothing happened that was recorded in this window.")
     from bokeh.models import HoverTool
 
-    tips = [("time", "@at"), ("kind", "@kind"), ("service", "@service"), ("what", "@what"), ("lasted", "@lasted")]
-    columns = ["kind", "service", "what", "at", "lasted", "strength"]
-    axis = hv.Dimension("lane", label="service")
+    tips = [("time", "@at"), ("kind", "@kind"), ("service", "@who"), ("what", "@what"), ("lasted", "@lasted")]
+    columns = ["kind", "who", "what", "at", "lasted", "strength"]
+    axis = hv.Dimension("lane")
     parts: list[Any] = [_spans(hv, [data.fault], LIGHT["bad"], 0.08)] if data.fault is not None else []
     long = rows[rows["end"].notna()]
     if len(long):
@@ -139,11 +141,11 @@ def _rows(data: TimelineData) -> pd.DataFrame:
             rows.append(
                 (
                     mark.start, mark.end, float(height), _label(mark.kind), _label(lane.service) or "everywhere",
-                    _label(mark.title, 200) + more, clock(mark.start), lasted,
+                    _label(mark.title, 140) + more, clock(mark.start), lasted,
                     0.35 + 0.6 * min(mark.score, 20.0) / 20.0 if mark.kind == "anomaly" else 0.45,
                     LIGHT[KIND_MARK.get(mark.kind, "muted")], _SHAPES.get(mark.kind, "circle"),
                 )
             )  # fmt: skip
-    names = ["time", "end", "lane", "kind", "service", "what", "at", "lasted", "strength", "colour", "shape"]
+    names = ["time", "end", "lane", "kind", "who", "what", "at", "lasted", "strength", "colour", "shape"]
     frame = pd.DataFrame(rows, columns=names)
     return frame.astype({"time": "datetime64[ns]", "end": "datetime64[ns]"})

@@ -183,6 +183,12 @@ def _edge(edge: MapEdge, sizes: dict[str, float], busiest: float) -> Safe:
     return el("g", tip, line, el("path", d=head, class_=f"wb-tip wb-tip{tail}"))
 
 
+def _jump(item: MapEdge | MapNode) -> str:
+    """Return how the rate changed where it at least doubled or halved, else ""."""
+    much = item.rate_before > 0 and not 0.5 < item.rate / item.rate_before < 2
+    return ratio(item.rate, item.rate_before) if much else ""
+
+
 def _at(points: list[tuple[float, float]], part: float) -> tuple[float, float]:
     """Return the point a part of the way along the path; a cubic with level ends is near enough to a smooth step."""
     where = part * (len(points) - 1)
@@ -197,7 +203,7 @@ def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Saf
     points = route(edge, sizes)
     if len(points) == 1:
         return None
-    first = f"{number(edge.rate)}/s"
+    first = f"{number(edge.rate)}/s {_jump(edge)}".rstrip()
     if edge.rate == 0:
         first = "no calls"
     if edge.error_share >= 0.001:
@@ -258,7 +264,7 @@ def under(node: MapNode) -> list[str]:
     """Return the lines under a node's name: rate and errors, change of latency."""
     if node.rate == 0:
         return [] if not node.rate_before > 0 else ["no calls"]
-    first = f"{number(node.rate)}/s"
+    first = f"{number(node.rate)}/s {_jump(node)}".rstrip()
     if node.error_share >= 0.001:
         first += f" \u00b7 {share(node.error_share)} err"
     slower = ratio(node.p95_ns, node.p95_before_ns)

@@ -223,10 +223,12 @@ class Evaluator:
         """Evaluate a range selector."""
         moments = self.moments(node.vector.offset, node.vector.at)
         samples = self.samples(node.vector.matchers, moments, node.range)
-        live = ~is_stale(samples.value)
-        offsets = np.concatenate([[0], np.cumsum(live)])[samples.offsets].astype(np.int64)
         labels = Labels.of_samples(samples)
-        time, value = samples.time.view(np.int64)[live], samples.value[live]
+        time, value, offsets = samples.time.view(np.int64), samples.value, samples.offsets
+        stale = is_stale(value)
+        if stale.any():
+            offsets = np.concatenate([[0], np.cumsum(~stale)])[offsets].astype(np.int64)
+            time, value = time[~stale], value[~stale]
         return self.windows(labels, time, value, offsets, moments, node.range, np.zeros(labels.n, bool))
 
     def windows(
