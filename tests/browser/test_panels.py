@@ -91,7 +91,8 @@ def test_all_fragments_open_under_the_policy_without_a_script(tab, tmp_path, inc
     ground = tab.evaluate("getComputedStyle(document.querySelector('.wb')).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 24, 30)"}[theme]
     assert tab.evaluate(
-        "[...document.querySelectorAll('.wb')].every(w => w.getBoundingClientRect().height > 80 && w.scrollWidth <= w.clientWidth + 1)"
+        "[...document.querySelectorAll('.wb')]"
+        ".every(w => w.getBoundingClientRect().height > 80 && w.scrollWidth <= w.clientWidth + 1)"
     )
 
 

@@ -53,6 +53,7 @@ def test_no_score_depends_on_later_samples_with_a_season() -> None:
         np.testing.assert_array_equal(band[1][:, :cut], expected(block[:, :cut])[1])
 
 
+@settings(max_examples=40)
 @given(BLOCKS)
 def test_a_series_is_scored_alone(block: np.ndarray) -> None:
     both = LevelShift(warmup=6, window=20).score(block)
@@ -154,8 +155,10 @@ def test_direction() -> None:
     block[0, 50:] += 80
     block[1, 50:] -= 80
     up, down = LevelShift(direction="up").score(block), LevelShift(direction="down").score(block)
-    assert (np.nanmax(up[0]) > 4) and (np.nanmax(up[1]) < 4)
-    assert (np.nanmax(down[0]) < 4) and (np.nanmax(down[1]) > 4)
+    assert np.nanmax(up[0]) > 4
+    assert np.nanmax(up[1]) < 4
+    assert np.nanmax(down[0]) < 4
+    assert np.nanmax(down[1]) > 4
 
 
 def test_many_series_in_chunks_are_scored_like_few(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.logs.loghub import evaluate
@@ -75,6 +75,7 @@ def test_few_constant_words_do_not_merge() -> None:
     assert len(set(mined.ids.tolist())) == 6
 
 
+@settings(max_examples=40)
 @given(LINES)
 def test_lines_at_once_group_like_lines_one_by_one(lines: list[str]) -> None:
     slow = TemplateMiner()
@@ -86,6 +87,7 @@ def test_lines_at_once_group_like_lines_one_by_one(lines: list[str]) -> None:
     assert fast.templates == slow.texts()
 
 
+@settings(max_examples=40)
 @given(LINES, LINES)
 def test_an_id_never_changes_but_by_merging(first: list[str], second: list[str]) -> None:
     miner = TemplateMiner()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import naive
@@ -47,6 +47,7 @@ SAMPLES = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(SAMPLES)
 def test_totals_per_path(samples: Samples) -> None:
     nodes = flame(profiles(samples), "cpu")
@@ -54,6 +55,7 @@ def test_totals_per_path(samples: Samples) -> None:
     assert dict(zip(paths(nodes), own_and_total, strict=True)) == naive.flame_totals(samples)
 
 
+@settings(max_examples=40)
 @given(SAMPLES)
 def test_layout_nests_children_side_by_side(samples: Samples) -> None:
     nodes = flame(profiles(samples), "cpu")
@@ -73,6 +75,7 @@ def test_layout_nests_children_side_by_side(samples: Samples) -> None:
         assert above[-1] == parent[row]
 
 
+@settings(max_examples=40)
 @given(SAMPLES)
 def test_functions_count_recursion_once(samples: Samples) -> None:
     table = top(profiles(samples), "cpu")
@@ -81,6 +84,7 @@ def test_functions_count_recursion_once(samples: Samples) -> None:
     assert table["self_share"].sum() == pytest.approx(1)
 
 
+@settings(max_examples=25)
 @given(SAMPLES, SAMPLES)
 def test_diff_holds_both_trees(before: Samples, after: Samples) -> None:
     # Different line numbers: the sides share no frame row, only functions.

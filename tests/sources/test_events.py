@@ -56,6 +56,7 @@ def test_fields_and_attributes() -> None:
         ({"time": None}, "event without a valid time", 0), ({"time": "soon"}, "event without a valid time", 0),
         ({"time": -5}, "event without a valid time", 0), ({"time": "2262-05-01"}, "event without a valid time", 0),
         ({"time": 1e300}, "event without a valid time", 0), ({"time": True}, "event without a valid time", 0),
+        ({"time": "now"}, "event without a valid time", 0),
         ({"title": 5}, "event without a title", 0), ({"end": "x"}, "event end that is no valid time left out", 1),
         ({"kind": "odd"}, "event of an unknown kind kept as note", 1),
     ],

@@ -53,7 +53,7 @@ def test_mutated_real_bodies(shared_data: Path) -> None:
     parsed = refused = 0
     for file in sorted((shared_data / "query" / "otlp").iterdir())[::3]:
         body = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        for _ in range(20):
+        for _ in range(8):
             data = np.frombuffer(body, np.uint8).copy()
             at = rng.integers(0, len(data), rng.integers(1, 8))
             data[at] = rng.integers(0, 256, len(at))
@@ -63,5 +63,5 @@ def test_mutated_real_bodies(shared_data: Path) -> None:
                 parsed += 1
             except SourceError:
                 refused += 1
-    assert parsed > 50
-    assert refused > 20
+    assert parsed > 20
+    assert refused > 8

@@ -86,7 +86,7 @@ def test_examples_of_the_specification(shared_data: Path) -> None:
 
 def test_collector_lines(tmp_path: Path) -> None:
     file = tmp_path / "export.jsonl"
-    lines = [json.dumps(MessageToDict(otlp_traces(2))), "{broken", json.dumps(MessageToDict(otlp_logs(["a"]))), "[1]"]
+    lines = ["{broken", json.dumps(MessageToDict(otlp_traces(2))), json.dumps(MessageToDict(otlp_logs(["a"]))), "[1]"]
     file.write_text("\n".join(lines))
     whole = concat_batches([batch for _, batch in read(file)])
     assert {s: n for s, n in whole.counts().items() if n} == {"spans": 2, "logs": 1}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import naive
 from workbench.traces import grouped_quantiles
 
-ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50) | st.integers(-(2**62), 2**62)), max_size=30)
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50) | st.integers(0, 2**62)), max_size=30)
 
 
 @given(ROWS)
@@ -21,4 +21,4 @@ def test_each_group_has_its_own_quantiles(rows: list[tuple[int, int]]) -> None:
     for g in range(5):
         chosen = [float(v) for v in values[group == g]]
         twin = [naive.linear_quantile(chosen, q) for q in (0.0, 0.5, 0.95, 1.0)]
-        assert found[:, g] == pytest.approx(twin, rel=1e-12, abs=1e-6 * 2**62 / 2**40, nan_ok=True)
+        assert found[:, g] == pytest.approx(twin, rel=1e-12, nan_ok=True)

@@ -146,6 +146,7 @@ class _Trace:
     score: Block
 
     def arrays(self) -> tuple[Block, ...]:
+        """Return the five blocks in the order of the fields."""
         return self.center, self.scale, self.knee, self.tail, self.score
 
 

@@ -19,6 +19,7 @@ _QUOTED = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 _ESCAPE = re.compile(r'\\([\\n"])')
 _PLAIN = {"\\": "\\", "n": "\n", '"': '"'}
 _EXEMPLAR_CHARS = 128
+_MAX_NUMBER = 1000
 
 
 class LineError(ValueError):
@@ -59,7 +60,7 @@ def unescape(text: str) -> str:
 
 def number(text: str) -> float:
     """Return a number as both formats write it, or raise `LineError`; no hexadecimal, no underscores, no spaces."""
-    if not _NUMBER.fullmatch(text):
+    if len(text) > _MAX_NUMBER or not _NUMBER.fullmatch(text):
         raise LineError(f"{text[:40]!r} is no number")
     return float(text)
 

@@ -14,6 +14,7 @@ from workbench.sources.unpack import lines, look_ahead, text_document
 __all__ = ["first_object", "head_text", "is_lines", "json_document", "json_lines", "json_values", "parse_json"]
 
 _BROKEN = (ValueError, RecursionError)
+_TRIED = 20
 
 
 def parse_json(text: str) -> Any:
@@ -32,10 +33,23 @@ def head_text(head: bytes) -> str:
 
 
 def first_object(head: bytes) -> dict[str, Any] | None:
-    """Return the first JSON object at the top of some content or of its outermost list, if `head` shows it whole."""
+    """Return the first JSON object at the top of some content or of its outermost list, if `head` shows it whole.
+
+    Where the first line is broken, one of the next lines may hold it.
+    """
     text = head_text(head)
     if text.startswith("["):
         text = text[1:].lstrip()
+    if not text.startswith("{"):
+        return None
+    for candidate in (text, *text.split("\n")[1:_TRIED]):
+        found = _object(candidate)
+        if found is not None:
+            return found
+    return None
+
+
+def _object(text: str) -> dict[str, Any] | None:
     if not text.startswith("{"):
         return None
     try:
@@ -46,18 +60,18 @@ def first_object(head: bytes) -> dict[str, Any] | None:
 
 
 def is_lines(head: bytes) -> bool:
-    """Return whether content is one JSON value a line, not one document: its first line is a value of its own."""
+    """Return whether content is one JSON value a line, not one document: some line is an object of its own."""
     text = head_text(head)
-    first, newline, rest = text.partition("\n")
-    if not newline and len(head) >= HEAD_BYTES:
-        return text.startswith("{")
-    if not rest.strip():
-        return False
-    try:
-        json.loads(first)
-    except _BROKEN:
-        return False
-    return rest.lstrip()[:1] in ("{", "[", '"')
+    shown = [line for line in text.split("\n")[:_TRIED] if line.strip()]
+    if len(shown) < 2:
+        return len(head) >= HEAD_BYTES and text.startswith("{") and "\n" not in text
+    for line in shown:
+        try:
+            if line.startswith("{") and json.loads(line):
+                return True
+        except _BROKEN:
+            continue
+    return False
 
 
 def json_document(stream: BinaryIO, path: str, options: ReadOptions, skips: Counter[str]) -> Any:

@@ -16,17 +16,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 from workbench.errors import SourceError
 from workbench.signals import Batch
 from workbench.sources.exposition_lines import Line, LineError, RuleError, number, parse_line, unescape
 from workbench.sources.openmetrics_histogram import check_histogram
+from workbench.sources.scrape import Scrape
 from workbench.sources.source import ReadOptions
 from workbench.sources.unpack import text_document
-
-if TYPE_CHECKING:
-    from workbench.sources.exposition import Scrape
 
 __all__ = ["OpenMetrics", "read_openmetrics"]
 
@@ -61,8 +59,6 @@ class OpenMetrics:
         SourceError
             If the document breaks a rule; the message names the line and the rule.
         """
-        from workbench.sources.exposition import Scrape
-
         skips: Counter[str] = Counter()
         text = text_document(stream, path, options.max_body_bytes, skips)
         if skips:

@@ -267,11 +267,13 @@ class LogRows(_Rows):
         cap = self._options.max_text_chars
         codes, distinct = _factorize(self._bodies)
         texts = [to_text(plain_value(self._parts.decode(raw, "AnyValue"))) for raw in distinct]
-        bodies = text_column(texts, cap, self.skips, "log body")
+        long = int(np.array([len(text) > cap for text in texts])[codes].sum())
+        if long:
+            self.skips["log body truncated to intake.max_text_chars"] += long
         columns: dict[str, Any] = {
             "time": np.minimum(time, MAX_NS).astype(np.int64),
             "severity": severity_numbers(self._severity, self._severity_text, self.skips),
-            "body": bodies.take(codes).reset_index(drop=True),
+            "body": choice_column(codes, [text[:cap] for text in texts]),
             "severity_text": text_column(self._severity_text, cap, self.skips, "severity text"),
             "trace_id": trace,
             "span_id": span,

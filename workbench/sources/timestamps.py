@@ -43,6 +43,8 @@ def instant_ns(value: Any) -> int | None:
 
 
 def _iso_ns(text: str) -> int | None:
+    if not text[:1].isdigit():  # pandas would take "now"
+        return None
     try:
         stamp: Any = pd.Timestamp(text)
         if pd.isna(stamp):

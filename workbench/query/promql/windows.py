@@ -15,7 +15,7 @@ from workbench.query.promql.values import Floats, Ints
 
 __all__ = ["blocks", "compensated", "expand", "positions", "reduce", "totals"]
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 """Cells worked on at once, so that temporaries stay small."""
 
 
@@ -64,13 +64,24 @@ def reduce(function: np.ufunc, value: npt.NDArray[np.float64], low: Ints, high: 
     if some.any():
         pairs = np.empty(2 * int(some.sum()), np.int64)
         pairs[0::2], pairs[1::2] = low[some], high[some]
-        padded = np.append(value, 0.0)
-        out[some] = function.reduceat(padded, pairs)[::2]
+        first = int(pairs[0::2].min())
+        # One more sample behind the last window, so that its end is an index.
+        near = np.append(value[first : int(pairs[1::2].max())], 0.0)
+        out[some] = function.reduceat(near, pairs - first)[::2]
     return out
+
+
+def _near(value: Floats, low: Ints, high: Ints) -> tuple[Floats, Ints, Ints]:
+    """Return the part of the samples that windows touch, and the windows in it."""
+    some = high > low
+    first = int(low[some].min(initial=len(value)))
+    near = value[first : int(high[some].max(initial=first))]
+    return near, np.where(some, low - first, 0), np.where(some, high - first, 0)
 
 
 def totals(value: Floats, low: Ints, high: Ints) -> Floats:
     """Return the sum of every window; windows whose terms nearly cancel are summed again with compensation."""
+    value, low, high = _near(value, low, high)
     with np.errstate(invalid="ignore", over="ignore"):
         out = reduce(np.add, value, low, high, 0.0)
         size = reduce(np.add, np.abs(value), low, high, 0.0)

@@ -1,0 +1,269 @@
+"""Every command: what it prints when it succeeds, one JSON document, exit codes 0, 1 and 2, one-sentence errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.testing.examples import otlp_logs, otlp_metrics, otlp_traces
+from workbench import cli
+from workbench.session import open as open_bench
+
+
+class Ran(NamedTuple):
+    """What one run of the command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process, as its entry point does."""
+
+    def command(*words: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["workbench", *map(str, words)])
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        return Ran(code, *capsys.readouterr())
+
+    return command
+
+
+@pytest.fixture
+def telemetry(tmp_path: Path) -> Path:
+    folder = tmp_path / "telemetry"
+    folder.mkdir()
+    (folder / "logs.bin").write_bytes(otlp_logs(["hello", "evil \x1b[31mred"]).SerializeToString())
+    (folder / "traces.bin").write_bytes(otlp_traces(3).SerializeToString())
+    (folder / "metrics.bin").write_bytes(otlp_metrics([1.0, 2.0, 3.0], name="queue_length").SerializeToString())
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, telemetry: Path) -> Path:
+    with open_bench(tmp_path / "store") as bench:
+        bench.ingest(telemetry)
+    return tmp_path / "store"
+
+
+def one_sentence(ran: Ran) -> str:
+    """Return the message of a failure, which is one line on standard error and nothing on standard output."""
+    assert ran.out == ""
+    (line,) = ran.err.strip().splitlines()
+    assert line.startswith("workbench: ")
+    assert "Traceback" not in line
+    return line
+
+
+def test_ingest_reports_what_went_in(run: Run, tmp_path: Path, telemetry: Path) -> None:
+    first = run("ingest", telemetry, "--store", tmp_path / "s")
+    assert first.code == 0
+    assert "stored 3 metrics, 2 logs, 3 spans from 3 files" in first.out
+    again = run("ingest", telemetry, "--store", tmp_path / "s", "--json")
+    assert again.code == 0
+    document = json.loads(again.out)
+    assert document["counts"] == {"metrics": 0, "logs": 0, "spans": 0, "profiles": 0, "events": 0}
+    assert document["known"] == 3
+    cut = run("ingest", telemetry, "--store", tmp_path / "t", "--start", "2024-05-01T12:00:01", "--json")
+    assert json.loads(cut.out)["skips"] == {"outside the window asked for": 3}
+
+
+def test_ingest_maps_columns(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("ts,text,app\n2024-05-01T12:00:00Z,hello,cart\n")
+    words = ("--map", "time=ts", "--map", "body=text", "--map", "service=app", "--format", "table")
+    assert run("ingest", table, *words, "--store", tmp_path / "s").code == 0
+    found = run("query", "logs", "service:cart", "--format", "json", "--store", tmp_path / "s")
+    assert json.loads(found.out)[0]["body"] == "hello"
+
+
+def test_query_prints_tables_csv_and_json(run: Run, store: Path) -> None:
+    table = run("query", "logs", "--store", store)
+    assert table.code == 0
+    assert "hello" in table.out
+    assert "\x1b" not in table.out
+    assert "more rows" in run("query", "spans", "--limit", "1", "--store", store).out
+    assert run("query", "events", "--store", store).out == "no rows\n"
+    lines = run("query", "spans", "service:cart", "--format", "csv", "--store", store).out.splitlines()
+    assert lines[0].startswith("time,duration_ns,trace_id")
+    assert len(lines) == 4
+    records = json.loads(run("query", "logs", "hello", "--format", "json", "--store", store).out)
+    assert [record["body"] for record in records] == ["hello"]
+
+
+def test_query_metrics_over_a_window_and_at_an_instant(run: Run, store: Path) -> None:
+    start = ("--start", "2024-05-01T12:00:00", "--end", "2024-05-01T12:00:02")
+    window = run("query", "metrics", "queue_length", *start, "--step", "1s", "--format", "json", "--store", store)
+    assert [record["value"] for record in json.loads(window.out)] == [1.0, 2.0, 3.0]
+    instant = run(
+        "query", "metrics", "sum(queue_length)", "--at", "2024-05-01T12:00:01", "--format", "json", "--store", store
+    )
+    (record,) = json.loads(instant.out)
+    assert record["value"] == 2.0
+    assert record["time"].startswith("2024-05-01T12:00:01")
+
+
+def test_store_commands(run: Run, store: Path) -> None:
+    status = json.loads(run("store", "status", "--json", "--store", store).out)
+    assert status["samples"] == 3
+    assert status["series"] == 1
+    assert {"total", "hot", "warm", "cold", "index"} <= set(status["bytes"])
+    assert status["signals"]["spans"]["rows"] == 3
+    assert "3 samples of 1 series" in run("store", "status", "--store", store).out
+    sealed = run("store", "seal", "--store", store)
+    assert sealed.code == 0
+    assert "3 spans" in sealed.out
+    assert run("store", "seal", "--store", store).out == "sealed nothing\n"
+    assert run("store", "verify", "--store", store) == (0, "sound\n", "")
+
+
+def test_store_verify_names_damage_and_fails(run: Run, store: Path) -> None:
+    run("store", "seal", "--store", store)
+    segment = max(store.rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    content = bytearray(segment.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    segment.write_bytes(content)
+    damaged = run("store", "verify", "--store", store)
+    assert damaged.code == 1
+    assert segment.name in damaged.out
+
+
+def test_investigate_prints_text_or_the_documented_json(run: Run, store: Path) -> None:
+    text = run("investigate", "--store", store)
+    assert text.code == 0
+    assert text.out.strip()
+    document = json.loads(run("investigate", "--json", "--store", store).out)
+    assert {"window", "abstained", "hypotheses", "seconds"} <= set(document)
+    assert document["abstained"] is True
+    assert document["hypotheses"] == []
+    around = run("investigate", "--at", "2024-05-01T12:00:01", "--json", "--store", store)
+    assert json.loads(around.out)["window"][0].startswith("2024-05-01T11:45:01")
+
+
+def test_runbook_list_and_show(run: Run) -> None:
+    listed = run("runbook", "list")
+    assert listed.code == 0
+    assert "investigate" in listed.out
+    shown = run("runbook", "show", "investigate")
+    assert shown.code == 0
+    assert "store = " in shown.out
+
+
+def test_runbook_run_writes_the_notebook_and_its_page(run: Run, store: Path, tmp_path: Path) -> None:
+    done = run("runbook", "run", "investigate", "-p", "store", store, "--out", tmp_path / "out.ipynb")
+    assert done.code == 0, done.err
+    assert (tmp_path / "out.ipynb").is_file()
+    assert "<html" in (tmp_path / "out.html").read_text()
+
+
+def test_plugins_lists_every_group(run: Run) -> None:
+    from workbench import registry
+
+    out = run("plugins").out
+    for group in registry.GROUPS:
+        assert group in out.splitlines()
+        assert all(target in out for target in registry.BUILTINS[group].values())
+
+
+def test_version_and_help(run: Run) -> None:
+    assert run("--version").out.startswith("workbench, version ")
+    for words in (
+        (),
+        ("ingest",),
+        ("query",),
+        ("investigate",),
+        ("store", "seal"),
+        ("runbook", "run"),
+        ("demo",),
+        ("lab",),
+    ):
+        shown = run(*words, "-h")
+        assert shown.code == 0
+        assert "Usage: workbench" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("ingest", "no/such/file"), "no/such/file"),
+        (("store", "status", "--store", "no/such/store"), "no/such/store"),
+        (("query", "logs", "--store", "no/such/store"), "no/such/store"),
+        (("runbook", "show", "investigat"), "did you mean 'investigate'"),
+        (("investigate", "--service", "crat"), "did you mean 'cart'"),
+        (("ingest", "telemetry", "--format", "oltp"), "did you mean 'otlp'"),
+    ],
+)
+def test_failures_are_one_sentence_and_exit_1(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], names: str
+) -> None:
+    monkeypatch.chdir(store.parent)
+    monkeypatch.setenv("WORKBENCH_STORE", str(store))
+    failed = run(*words)
+    assert failed.code == 1
+    assert names in one_sentence(failed)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("query", "logs", "service:(a"),
+        ("query", "metrics", "sum("),
+        ("query", "metrics", ""),
+        ("query", "metrics", "up", "--step", "soon"),
+        ("query", "logs", "--start", "yesterday-ish"),
+        ("query", "logs", "--start", "2024-05-02", "--end", "2024-05-01"),
+        ("investigate", "--at", "2024-05-01", "--start", "2024-05-01"),
+        ("ingest", "telemetry", "--map", "time"),
+        ("ingest", "telemetry", "--store", "s3://bucket/store"),
+    ],
+)
+def test_bad_values_are_explained_and_exit_2(
+    run: Run, store: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(store.parent)
+    monkeypatch.setenv("WORKBENCH_STORE", str(store))
+    failed = run(*words)
+    assert failed.code == 2
+    assert failed.out == ""
+    assert failed.err.startswith("workbench: ")
+    assert "Traceback" not in failed.err
+
+
+@pytest.mark.parametrize(
+    "words", [("no-such-command",), ("query", "smells"), ("ingest",), ("query", "logs", "--limit", "many")]
+)
+def test_bad_usage_exits_2(run: Run, words: tuple[str, ...]) -> None:
+    failed = run(*words)
+    assert failed.code == 2
+    assert failed.out == ""
+    assert "Usage: workbench" in failed.err
+
+
+def test_bad_settings_are_one_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text("[stor]\npath = 1\n")
+    monkeypatch.setenv("WORKBENCH_CONFIG", str(tmp_path / "config.toml"))
+    failed = run("store", "status")
+    assert failed.code == 2
+    assert "'stor.path'" in one_sentence(failed)
+
+
+def test_json_is_alone_on_standard_output_of_the_real_command(store: Path, telemetry: Path) -> None:
+    command = [sys.executable, "-m", "workbench.cli", "ingest", str(telemetry), "--store", str(store), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["known"] == 3
