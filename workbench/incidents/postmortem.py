@@ -134,7 +134,7 @@ def _impact(cost: Impact) -> tuple[Statement, ...]:
                 cost.failed_query,
             ),
             Statement(
-                f"Slow requests: {during.slow:,} ({slow}), slower than 95 of 100 of their operation before; then, {was_slow}.",
+                f"Slow requests (slower than 95 of 100 before): {during.slow:,} ({slow}); before, {was_slow}.",
                 cost.query,
             ),
             Statement(f"Requests of users that failed or were slow: {during.affected:,} ({affected}).", cost.query),

@@ -23,18 +23,25 @@ def blamed_failures(scene: Scene) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index: service. `before`, `during` (failures), `handled_before`, `handled_during` (requests it served or, where
-        it is not recorded, calls made to it), `share` (of all added failures), `severity` (0-1, added failures per
-        request entering the system), `surprise` (decibans).
+        Index: service. `before`, `during` (failures), `handled_before`, `handled_during` (requests it served or,
+        where it is not recorded, calls made to it; calls it made, where it gave up on some), `share` (of all added
+        failures), `severity` (0-1, added failures per request entering the system), `surprise` (decibans).
     """
     before, during = (frame.groupby("service").size() for frame in scene.failures)
     table = pd.DataFrame({"before": before, "during": during}).fillna(0.0)
     if table.empty:
         return table.assign(handled_before=0.0, handled_during=0.0, share=0.0, severity=0.0, surprise=0.0)
+    impatient = set().union(*(frame.loc[frame["reach"] == "gave up", "service"] for frame in scene.failures))
     for name, served, calls in zip(("handled_before", "handled_during"), scene.served, scene.calls, strict=True):
-        handled = served.groupby("service").size().reindex(table.index).fillna(0.0)
-        called = calls.groupby("callee").size().reindex(table.index).fillna(0.0)
-        table[name] = pd.concat([handled, called, table[name.replace("handled_", "")]], axis=1).max(axis=1)
+        # A service that gives up does so once per call it makes, not once per request it serves.
+        made = calls[calls["caller"].isin(impatient)].groupby("caller").size()
+        counts = [
+            served.groupby("service").size(),
+            calls.groupby("callee").size(),
+            made,
+            table[name.replace("handled_", "")],
+        ]
+        table[name] = pd.concat([count.reindex(table.index).fillna(0.0) for count in counts], axis=1).max(axis=1)
     scale = scene.seconds(DURING) / scene.seconds(BEFORE)
     added = (table["during"] - table["before"] * scale).clip(lower=0.0)
     total = float(added.sum())
@@ -66,9 +73,10 @@ class FailureShare:
         reach = _most_common(mine["reach"])
         reporters = ", ".join(sorted(set(mine["reporter"])))
         where = f" (reported by {reporters})" if reach == "unreachable" else ""
+        what = "of the calls it makes were given up" if reach == "gave up" else "of its requests failed"
         statement = (
             f"{100 * row['share']:.0f} % of the added failures began in {service}{where}:"
-            f" {share(row['during'], row['handled_during'])} of its requests failed,"
+            f" {share(row['during'], row['handled_during'])} {what},"
             f" {share(row['before'], row['handled_before'])} before" + (f"; mostly {problem}." if problem else ".")
         )
         reporter = service if reach != "unreachable" else _most_common(mine["reporter"])

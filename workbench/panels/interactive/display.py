@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.panels.figure import Figure
 
-__all__ = ["add_live"]
+__all__ = ["add_live", "load_charts"]
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 """MIME type of a widget view."""
@@ -34,3 +34,18 @@ def add_live(figure: Figure, bundle: dict[str, Any], metadata: dict[str, Any]) -
         bundle.update({k: v for k, v in data.items() if k not in bundle})
         bundle["text/html"] = f'<div class="wb-both"><style>{_SWAP}</style>{bundle["text/html"]}{chart}</div>'
         metadata.update({k: v for k, v in more.items() if k not in metadata})
+
+
+def load_charts() -> None:
+    """Send what HoloViews charts need to this notebook page; call again after the page was reloaded.
+
+    HoloViews alone sends its scripts once per kernel, so a reloaded page stays without them; here they are sent each
+    time, inline (about 3 MB of output), so that nothing comes from a network.
+    """
+    import holoviews as hv
+    from panel import extension
+    from panel.io.notebook import load_notebook
+
+    extension(inline=True)
+    hv.extension("bokeh", inline=True, logo=False)
+    load_notebook(inline=True, reloading=False)
