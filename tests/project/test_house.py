@@ -191,7 +191,10 @@ def test_exported_names_exist() -> None:
 
 
 def test_front_door_loads_only_the_standard_library() -> None:
-    code = "import sys; before = set(sys.modules); import workbench; print(sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    code = (
+        "import sys; before = set(sys.modules); import workbench;"
+        "print(sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = ast.literal_eval(done.stdout)
     assert loaded == ["workbench"]
@@ -218,6 +221,12 @@ def test_lint_is_clean() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ruff", "check", "."], cwd=ROOT, capture_output=True, text=True, timeout=120
     )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_code_is_formatted() -> None:
+    command = [sys.executable, "-m", "ruff", "format", "--check", "."]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout[-3000:]
 
 

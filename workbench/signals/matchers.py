@@ -76,9 +76,6 @@ def match(labels: pd.DataFrame, matchers: Sequence[Matcher]) -> npt.NDArray[np.b
     """Return which rows of a label table satisfy every matcher, bool of shape (len(labels),)."""
     keep = np.ones(len(labels), bool)
     for matcher in matchers:
-        if matcher.name in labels.columns:
-            values = labels[matcher.name].to_numpy(dtype=object)
-        else:
-            values = np.full(len(labels), "", object)
-        keep &= matcher.mask(values)
+        held = matcher.name in labels.columns
+        keep &= matcher.mask(labels[matcher.name].to_numpy(dtype=object) if held else np.full(len(labels), "", object))
     return keep

@@ -92,7 +92,7 @@ def _chart(hv: Any, chart: Chart, data: MetricData, index: int) -> Any:
         parts.append(curve.opts(color=SERIES[i], line_width=1.6, tools=[hover], backend="bokeh"))
     service = f" of {_label(chart.service, 40)}" if chart.service else ""
     return hv.Overlay(parts).opts(
-        title=_label(chart.title, 60) + service, width=470, height=210, show_legend=len(chart.lines) > 1,
+        title=_label(chart.title, 60) + service, width=470, height=210, xlabel="", ylabel=unit, show_legend=len(chart.lines) > 1,
         legend_position="top_left", toolbar="above", backend="bokeh",
     )  # fmt: skip
 
