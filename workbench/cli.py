@@ -312,16 +312,21 @@ def runbook_run(name: str, pairs: tuple[tuple[str, str], ...], out: Path) -> Non
     """Run a shipped notebook with parameters and render it."""
     from workbench import resources, runbooks
 
-    executed = runbooks.run(resources.notebook(name), {key: _value(value) for key, value in pairs}, out)
+    notebook = resources.notebook(name)
+    declared = runbooks.declared(notebook)
+    given = {key: _value(text, declared[key].types if key in declared else ()) for key, text in pairs}
+    executed = runbooks.run(notebook, given, out)
     page = runbooks.render(executed, executed.with_suffix(".html"))
     click.echo(f"wrote {executed}\nwrote {page}")
 
 
-def _value(text: str) -> Any:
+def _value(text: str, types: tuple[type, ...]) -> Any:
+    """Return what was typed as JSON where that fits the declared types, else as the text itself."""
     try:
-        return json_module.loads(text)
+        value = json_module.loads(text)
     except ValueError:
         return text
+    return value if not types or isinstance(value, types) or str not in types else text
 
 
 @cli.group("store")

@@ -44,8 +44,10 @@ COUNT = """() => {
     }
   };
   walk(document.querySelector('.jp-Notebook'));
-  found.tracebacks = document.querySelectorAll('[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]').length;
-  found.executed = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].filter(p => /\\[\\d+\\]/.test(p.textContent)).length;
+  const kinds = ['application/vnd.jupyter.error', 'application/vnd.jupyter.stderr'];
+  found.tracebacks = document.querySelectorAll(kinds.map(k => `[data-mime-type="${k}"]`).join(', ')).length;
+  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+  found.executed = prompts.filter(p => /\\[\\d+\\]/.test(p.textContent)).length;
   return found;
 }"""
 

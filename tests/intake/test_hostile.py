@@ -78,6 +78,14 @@ def put(bench: Bench, tmp_path: Path, name: str, content: bytes) -> dict[str, in
     return dict(bench.ingest(file).skips)
 
 
+def test_a_stream_padded_with_zeros_keeps_what_came_before(bench: Bench, tmp_path: Path) -> None:
+    content = bytes([len(FINE)]) + FINE + bytes(300 * 2**20)
+    skips = put(bench, tmp_path, "logs.bin.gz", gzip.compress(content, 1))
+    assert list(skips.values()) == [1]
+    assert "empty messages in a row" in next(iter(skips))
+    assert bench.logs()["body"].tolist() == ["fine"]
+
+
 def test_values_that_are_no_numbers_are_kept_bit_for_bit(bench: Bench, tmp_path: Path) -> None:
     given = [1.0, float("nan"), float("inf"), float("-inf"), STALE_NAN, -0.0]
     put(bench, tmp_path, "metrics.bin", otlp_metrics(given).SerializeToString())

@@ -209,6 +209,9 @@ def _utf16_lines(reader: BinaryIO, cap: int, skips: Counter[str]) -> Iterator[st
         text.detach()
 
 
+_MOST_EMPTY = 10_000
+
+
 def messages(stream: BinaryIO, path: str, cap: int, skips: Counter[str]) -> Iterator[bytes]:
     """Yield the messages of a stream in which each comes after its length as a varint.
 
@@ -217,12 +220,19 @@ def messages(stream: BinaryIO, path: str, cap: int, skips: Counter[str]) -> Iter
     Raises
     ------
     SourceError
-        If the stream ends inside a message or a length is not a varint; everything before was yielded.
+        If the stream ends inside a message, a length is not a varint, or too many messages in a row are empty (zeros that
+        unpack from almost nothing would keep the reader busy for minutes); everything before was yielded.
     """
+    empty = 0
     while True:
         size = _varint(stream, path)
         if size is None:
             return
+        empty = empty + 1 if size == 0 else 0
+        if empty > _MOST_EMPTY:
+            raise SourceError(f"{path} has more than {_MOST_EMPTY:,} empty messages in a row; it is padded or damaged.")
+        if size == 0:
+            continue
         if size > cap:
             _pass_over(stream, path, size)
             skips["message larger than intake.max_body_bytes"] += 1
