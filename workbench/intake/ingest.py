@@ -84,7 +84,8 @@ def ingest(
     mapping : mapping, optional
         Column names of a table: shape column -> column of the file.
     start, end : datetime64[ns], optional
-        Only what lies in `[start, end)` is kept; the rest is counted.
+        Only what lies in `[start, end)` is kept; the rest is counted. A file read whole is not read again in part, but
+        two windows of one file that overlap store the rows of the overlap twice (samples are merged): let windows meet.
     progress : bool, optional
         Show a progress bar.
 
@@ -115,10 +116,10 @@ def ingest(
                 report.files += 1
             part[name] += 1
             told = "".join(f"{column}={field};" for column, field in sorted((mapping or {}).items()))
-            key = f"{hashes[name]}:{format or ''}:{told}{part[name]}" if hashes[name] else None
-            if start is not None or end is not None:
+            key = f"{hashes[name]}:{format or ''}:{told}{part[name]}"
+            if (start is not None or end is not None) and not store.has(key):
                 batch = _cut(batch, start, end, report.skips)
-                key = f"{key}:{start}:{end}" if key else None
+                key = f"{key}:{start}:{end}"
             _write(store, batch, key, report)
     return report
 
@@ -167,10 +168,10 @@ def _array_to_samples(array: xr.DataArray) -> Samples:
     return build_samples(labels, row, array["time"].values[column], array.values[row, column], kind, unit)
 
 
-def _write(store: Store, batch: Batch, key: str | None, report: Report) -> None:
+def _write(store: Store, batch: Batch, key: str, report: Report) -> None:
     if batch.empty():
         return
-    if key is not None and store.has(key):
+    if store.has(key):
         report.known += 1
         return
     try:

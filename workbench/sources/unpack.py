@@ -231,8 +231,6 @@ def messages(stream: BinaryIO, path: str, cap: int, skips: Counter[str]) -> Iter
         empty = empty + 1 if size == 0 else 0
         if empty > _MOST_EMPTY:
             raise SourceError(f"{path} has more than {_MOST_EMPTY:,} empty messages in a row; it is padded or damaged.")
-        if size == 0:
-            continue
         if size > cap:
             _pass_over(stream, path, size)
             skips["message larger than intake.max_body_bytes"] += 1

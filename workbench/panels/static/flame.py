@@ -16,7 +16,7 @@ from workbench.panels.units import quantity, share
 __all__ = ["delta_class", "drawable", "html", "package_class", "subtitle", "text", "tip", "title"]
 
 _WIDTH, _ROW = 960.0, 19.0
-_FRAMES, _DEPTH, _LEAST = 900, 48, 0.001
+_FRAMES, _DEPTH, _LEAST = 600, 48, 0.001
 
 
 def text(data: FlameData) -> str:

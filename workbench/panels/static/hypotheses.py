@@ -60,7 +60,7 @@ def html(data: HypothesesData) -> str:
     more = note(f"{data.more} less likely hypotheses are not shown.") if data.more else None
     if not data.abstained:
         return fragment("hypotheses", data.title, sub, el("div", data.summary, class_="wb-say"), cards, more)
-    why = el("div", el("b", "No hypothesis is offered. "), data.summary, class_="wb-none")
+    why = el("div", data.summary, class_="wb-none")
     weak = note("Too weak to name, listed for completeness:") if data.cards else None
     return fragment("hypotheses", data.title, sub, why, weak, cards, more)
 
