@@ -8,7 +8,11 @@ __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Make `workbench`, and `bench` where a store is found, available; turn on interactive panels; add `%bench`.
+    """Make `workbench` available, turn on interactive panels, and add the magic `%bench`.
+
+    In a notebook page the scripts of the charts are sent inline, each time anew, because a page loaded again on a
+    living kernel has lost them: `%reload_ext workbench` brings the charts back. A kernel that loads the extension as it
+    starts has no page yet to send them to.
 
     Parameters
     ----------
@@ -17,10 +21,13 @@ def load_ipython_extension(ipython: Any) -> None:
     import workbench
     from workbench.panels import live
 
-    names: dict[str, Any] = {"workbench": workbench}
-    ipython.push(names, interactive=False)
+    ipython.push({"workbench": workbench}, interactive=False)
     ipython.register_magic_function(_bench_magic(ipython), "line", "bench")
     live(True)
+    if getattr(ipython, "parent_header", None):
+        from workbench.panels.interactive.display import load_charts
+
+        load_charts()
 
 
 def unload_ipython_extension(ipython: Any) -> None:
