@@ -19,6 +19,10 @@ __all__ = ["BEFORE", "DURING", "Facts", "Scene", "build_facts"]
 
 BEFORE, DURING = 0, 1
 
+_LATE = 5.0
+"""How many times its usual time a callee takes when giving up on it is its own doing."""
+_LATE_LEAST_NS = 200e6
+"""Answers sooner than this are not late whatever is usual: a caller that will not wait so long is hasty."""
 _GIVING_UP = r"(?i)timeout|timed out|deadline"
 _CONNECTION = (
     r"(?i)connect|refused|unreachable|reset|unavailable|broken pipe|operationalerror"
@@ -38,10 +42,11 @@ class Facts:
     calls : DataFrame, one row per call
         The columns of `workbench.traces.calls`, and `wait_ns` (duration less what the callee says it took: network,
         queueing, or all of it where the callee is not recorded), `operation` (of the client span), `statement`
-        (database query text or operation, "" otherwise), `problem` (exception or error type, "" for none).
+        (database query text or operation, "" otherwise), `problem` (exception or error type, "" for none), `lost` (bool,
+        the callee could not be reached).
     failures : DataFrame, one row per failure where it began
         `time`, `service` (blamed), `reporter` (who recorded it), `operation`, `problem`, `reach` ("own", "unreachable",
-        "gave up"), `version`, `row`.
+        "gave up", "too slow"), `callee` (of a failed call, "" otherwise), `version`, `row`.
     """
 
     served: pd.DataFrame
@@ -139,7 +144,9 @@ def build_facts(spans: pd.DataFrame) -> Facts:
     )
     problem = _problems(spans)
     table = _describe_calls(spans, table, problem)
-    return Facts(served, table, _failures(spans, table, parent, outgoing, problem))
+    failures = _failures(spans, table, parent, outgoing, problem)
+    lost = failures.loc[failures["reach"] == "unreachable", "row"]
+    return Facts(served, table.assign(lost=table["client"].isin(lost)), failures)
 
 
 def _nearest(entry: npt.NDArray[np.bool_], parent: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -195,7 +202,8 @@ def _failures(
     """Return the spans where failures began, and who is to blame for each.
 
     A failure began where a failed span has no failed child. On the client side of a call the callee is blamed when it
-    could not be reached, and the caller when it gave up on a callee that went on to answer well.
+    could not be reached or took far longer than it usually does, and the caller when it gave up on a callee that went
+    on to answer in its usual time.
     """
     failed = (spans["status"] == "error").to_numpy() & ~_refused(spans, outgoing)
     passed_on = np.zeros(len(spans), bool)
@@ -211,20 +219,29 @@ def _failures(
     texts = pd.Series(problem[began], dtype="object").astype("str")
     lost = (texts.str.contains(_CONNECTION, regex=True) | texts.str.contains(_GIVING_UP, regex=True)).to_numpy(bool)
     unreachable = is_call & ~answered & ((connection == "") | lost)
+    late = is_call & answered & (_late(table)[call] if len(table) else answered)
     services = spans["service"].to_numpy(object)[began]
     return pd.DataFrame(
         {
             "time": spans["time"].to_numpy()[began],
-            "service": np.where(unreachable, callee, services),
+            "service": np.where(unreachable | late, callee, services),
             "reporter": services,
             "operation": spans["name"].to_numpy(object)[began],
             "problem": problem[began],
-            "reach": np.select([unreachable, is_call & answered], ["unreachable", "gave up"], "own"),
+            "reach": np.select([unreachable, late, is_call & answered], ["unreachable", "too slow", "gave up"], "own"),
             "callee": np.where(is_call, callee, ""),
             "version": _text(spans, "version")[began],
             "row": began,
         }
     )
+
+
+def _late(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which calls were answered far later than calls of that operation to that callee usually are."""
+    usual = table.groupby(["callee", "operation"])["server_ns"].transform("median").to_numpy(float)
+    took = table["server_ns"].to_numpy(float)
+    waited = np.maximum(took, table["duration_ns"].to_numpy(float))
+    return np.asarray(np.where(np.isnan(usual), False, (waited > _LATE * usual) & (waited > _LATE_LEAST_NS)), bool)
 
 
 def _refused(spans: pd.DataFrame, outgoing: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -72,14 +72,17 @@ class FailureShare:
         problem = _most_common(mine["problem"])
         reach = _most_common(mine["reach"])
         reporters = ", ".join(sorted(set(mine["reporter"])))
-        where = f" (reported by {reporters})" if reach == "unreachable" else ""
-        what = "of the calls it makes were given up" if reach == "gave up" else "of its requests failed"
+        where = f" (reported by {reporters})" if reach in ("unreachable", "too slow") else ""
+        what = {
+            "gave up": "of the calls it makes were given up",
+            "too slow": "of the calls to it were given up as too slow",
+        }
         statement = (
             f"{100 * row['share']:.0f} % of the added failures began in {service}{where}:"
-            f" {share(row['during'], row['handled_during'])} {what},"
+            f" {share(row['during'], row['handled_during'])} {what.get(reach, 'of its requests failed')},"
             f" {share(row['before'], row['handled_before'])} before" + (f"; mostly {problem}." if problem else ".")
         )
-        reporter = service if reach != "unreachable" else _most_common(mine["reporter"])
+        reporter = _most_common(mine["reporter"]) if reach in ("unreachable", "too slow") else service
         return Evidence(
             check=self.name,
             service=service,
@@ -140,7 +143,9 @@ class DependencyDown:
         found = []
         for callee, rows in during[during["reach"] == "unreachable"].groupby("service"):
             name = str(callee)
-            calls = int((scene.calls[1]["callee"] == name).sum())
+            # Once it is back, what had piled up is answered in a rush; the share lost is that of the outage itself.
+            outage = scene.calls[1]["time"].between(rows["time"].min(), rows["time"].max())
+            calls = int(((scene.calls[1]["callee"] == name) & outage).sum())
             served = [int((frame["service"] == name).sum()) / scene.seconds(p) for p, frame in enumerate(scene.served)]
             lost = len(rows) / max(calls, 1)
             silent = 1.0 - served[1] / served[0] if served[0] else 1.0

@@ -2,12 +2,14 @@
 
 The time of a whole request is split without remainder into the own time of every service and the waits of every call.
 What each part exceeds its mean before is its share of the slowness; the shares of all parts add up to one, so a caller
-that only waits for a slow callee gets none of it.
+that only waits for a slow callee gets none of it. Waiting to be served is a consequence: it is handed on to whatever
+keeps the serving service busy longer than before.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from workbench.diagnose.checks.wording import duration, quoted, search
@@ -29,8 +31,9 @@ def slowness(scene: Scene) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `service` (blamed), `part` ("own", "queue", "database"), `operation`, `callee`, the columns of
-        `measures.contrast`, `share` (of all excess, weighed by certainty) and `severity` (0-1, of the whole slowness).
+        `service` (where it is spent), `blamed`, `part` ("own", "queue", "database", "unreachable"), `operation`,
+        `callee`, the columns of `measures.contrast`, `direct` and `share` (of all excess, weighed by certainty, before
+        and after queueing is handed on) and `severity` (0-1, of the whole slowness).
     """
     own = contrast(*scene.served, ["service", "operation"], "own_ns").reset_index()
     own = own.assign(part="own", callee="", blamed=own["service"])
@@ -48,21 +51,46 @@ def slowness(scene: Scene) -> pd.DataFrame:
         float(scene.served[0].loc[scene.served[0]["root"], "duration_ns"].mean()) if len(scene.served[0]) else np.nan
     )
     severity = np.clip(total / requests / (usual * _NOTABLE), 0, 1) if usual and np.isfinite(usual) else 0.0
-    return table.assign(share=weight / total if total > 0 else 0.0, severity=severity)
+    direct = weight / total if total > 0 else weight * 0.0
+    return table.assign(direct=direct, share=_hand_on(table, direct.to_numpy(float)), severity=severity)
+
+
+def _hand_on(table: pd.DataFrame, weight: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the weights with queueing moved to the parts that keep the queue's service busy; the sum stays the same.
+
+    Queueing at a service is divided among that service's own parts by their weights; where those are queues again, it
+    moves on. A service without any grown part keeps its queue.
+    """
+    queue = (table["part"] == "queue").to_numpy(bool)
+    spent, blamed = table["service"].to_numpy(object), table["blamed"].to_numpy(object)
+    settled, moving = np.where(queue, 0.0, weight), np.where(queue, weight, 0.0)
+    for _ in range(8):
+        ahead = np.zeros(len(weight))
+        for row in np.flatnonzero(moving > 1e-9):
+            inner = np.where(spent == blamed[row], weight, 0.0)
+            if inner.sum() <= 0:
+                settled[row] += moving[row]
+            else:
+                ahead += moving[row] * inner / inner.sum()
+        settled += np.where(queue, 0.0, ahead)
+        moving = np.where(queue, ahead, 0.0)
+    return settled + moving
 
 
 def _waits(scene: Scene) -> list[tuple[pd.DataFrame, pd.DataFrame, str]]:
-    """Return the calls before and during that count as queueing, and those that are database work."""
+    """Return the calls before and during that count as queueing, as database work, and as vain attempts to connect."""
+    before, during = scene.calls
     out = []
     for part in ("queue", "database"):
-        pair = []
-        for frame in scene.calls:
-            database = (frame["connection"] == "database").to_numpy()
-            # Messages wait on purpose, and an unanswered call is a failure, not a wait.
-            direct = (frame["connection"] == "").to_numpy() & (frame["server"] >= 0).to_numpy()
-            pair.append(frame[database if part == "database" else direct])
+        # Messages wait on purpose, and an unanswered call is a failure, not a wait to be served.
+        pair = [
+            frame[(frame["connection"] == "database") & ~frame["lost"]]
+            if part == "database"
+            else frame[(frame["connection"] == "") & (frame["server"] >= 0)]
+            for frame in (before, during)
+        ]
         out.append((pair[0], pair[1], part))
-    return out
+    return [*out, (before, during[during["lost"]], "unreachable")]
 
 
 class LatencyShare:
@@ -84,13 +112,18 @@ class LatencyShare:
         return found
 
     def _finding(self, scene: Scene, service: str, share: float, severity: float, top: pd.Series) -> Evidence:
-        what = {"own": "its own time in", "queue": "the wait to be served for", "database": "its database statement"}
+        what = {
+            "own": "its own time in",
+            "queue": "the wait to be served for",
+            "database": "its database statement",
+            "unreachable": "the vain attempt to reach it for",
+        }
         statement = (
             f"{100 * share:.0f} % of the time added to requests arises in {service}: {what[top['part']]} {top['operation']}"
             f" took {duration(top['median_during'])} at the median, {duration(top['median_before'])} before"
             f" ({top['n_during']:.0f} and {top['n_before']:.0f} spans)."
         )
-        name = service if top["part"] != "database" else str(top["service"])
+        name = str(top["service"]) if top["part"] in ("database", "unreachable") else service
         return Evidence(
             check=self.name,
             service=service,
@@ -118,10 +151,10 @@ class SlowStatement:
         ]
         found = []
         for service, rows in slow.groupby("service", sort=False):
-            share = float(rows["share"].sum())
+            share = float(rows["direct"].sum())
             if share < 0.2:
                 continue
-            top = rows.iloc[int(rows["share"].argmax())]
+            top = rows.iloc[int(rows["direct"].argmax())]
             statement = (
                 f"Statement of {service} on {top['callee']} takes {duration(top['median_during'])} at the median,"
                 f" {duration(top['median_before'])} before ({top['n_during']:.0f} and {top['n_before']:.0f} runs):"

@@ -69,6 +69,9 @@ class RetryStorm:
                 continue
             gave_up = scene.failures[1]
             gave_up = gave_up[(gave_up["reporter"] == caller) & (gave_up["callee"] == callee)]
+            if (gave_up["reach"] == "too slow").sum() > 0.5 * len(gave_up):
+                # Calls repeated because the callee is slow follow from that; a storm makes its own trouble.
+                continue
             answered = self._served_ratio(scene, str(callee))
             if answered < 1.5:
                 continue
