@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import InvalidInput, WorkbenchError
+from workbench.errors import InvalidInput, QueryError, StoreError, WorkbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from workbench.diagnose import Investigation
     from workbench.session import Bench
 
 __all__ = ["cli", "main"]
@@ -31,8 +30,11 @@ _SHOWN = {
 }
 """Columns of a table in the terminal; the other formats hold all."""
 
-_STORE = click.option("--store", default=None, metavar="PATH", help="Folder of the store.")
-_START = click.option("--start", default=None, metavar="T", help="ISO 8601 time, 'now', or an offset such as -6h.")
+_STORE_HELP = (
+    "Folder of the store; else $WORKBENCH_STORE, the nearest .workbench folder, or one in the user's data folder."
+)
+_STORE = click.option("--store", default=None, metavar="PATH", help=_STORE_HELP)
+_START = click.option("--start", default=None, metavar="T", help="ISO 8601 time, 'now', or -6h: so long before now.")
 _END = click.option("--end", default=None, metavar="T", help="End of the window, as --start.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -45,14 +47,13 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
+        error.message = _printable(error.message)
         error.show()
         sys.exit(error.exit_code)
-    except InvalidInput as error:
-        click.echo(f"workbench: {error}", err=True)
-        sys.exit(2)
     except (WorkbenchError, OSError) as error:
-        click.echo(f"workbench: {error}", err=True)
-        sys.exit(1)
+        own_lines = isinstance(error, QueryError)  # it points at a character on lines of its own
+        click.echo("workbench: " + _printable(str(error), "\n" if own_lines else ""), err=True)
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +64,13 @@ def cli() -> None:
 
 def _open(store: str | None, *, create: bool = False) -> Bench:
     from workbench import session
+    from workbench.store.place import CATALOG
 
+    folder = session.find_store() if store is None else Path(store).expanduser()
+    if not create and "://" not in (store or "") and not folder.is_file() and not (folder / CATALOG).exists():
+        raise StoreError(
+            f"there is no store at {folder}: ingest telemetry into it first, or name another with --store."
+        )
     return session.open(store, create=create)
 
 
@@ -104,7 +111,10 @@ def ingest(
     as_json: bool,
 ) -> None:
     """Read telemetry files and folders into the store; the format is detected."""
+    from workbench.intake import check_sources
+
     pairs = dict(_pair(item) for item in mapping)
+    check_sources(sources, format_)
     with _open(store, create=True) as bench:
         report = bench.ingest(
             *sources,
@@ -112,13 +122,13 @@ def ingest(
             mapping=pairs or None,
             start=start,
             end=end,
-            progress=not as_json and sys.stderr.isatty(),
+            progress=not as_json,
         )
         if as_json:
             _print_json(report.to_json())
         else:
             click.echo(str(report))
-            click.echo(f"store: {bench.store.path}")
+            click.echo(_printable(f"store: {bench.store.path}"))
 
 
 def _pair(item: str) -> tuple[str, str]:
@@ -133,10 +143,10 @@ def _pair(item: str) -> tuple[str, str]:
 @click.argument("expr", default="")
 @_START
 @_END
-@click.option("--step", default=None, metavar="D", help="Distance of metric steps, such as 30s.")
+@click.option("--step", default=None, metavar="D", help="Distance of the steps, such as 30s (metrics).")
 @click.option("--at", default=None, metavar="T", help="One instant instead of a window (metrics).")
 @click.option("--format", "format_", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@click.option("--limit", default=50, show_default=True, help="Most rows of a table.")
+@click.option("--limit", default=50, type=click.IntRange(min=0), show_default=True, help="Most rows of a table.")
 @_STORE
 def query(
     signal: str,
@@ -150,6 +160,10 @@ def query(
     store: str | None,
 ) -> None:
     """Query the store: PromQL for metrics, the search language for logs, spans and events."""
+    from workbench.session import portable
+
+    if signal != "metrics" and (at or step) is not None:
+        raise InvalidInput(f"--at and --step are for metrics, {signal} have no steps: give --start and --end.")
     with _open(store) as bench:
         if signal == "metrics":
             frame = _metrics_frame(bench, expr, start, end, step, at)
@@ -157,19 +171,19 @@ def query(
             frame = getattr(bench, signal)(expr, start=start, end=end)
     if format_ == "table":
         shown = frame[[c for c in _SHOWN.get(signal, frame.columns) if c in frame.columns]].head(limit)
-        text = shown.to_string(max_colwidth=80, index=False) if len(frame) else "no rows"
-        click.echo(_printable(text))
+        if len(shown) or not len(frame):
+            click.echo(_printable(shown.to_string(max_colwidth=80, index=False) if len(frame) else "no rows"))
         if len(frame) > limit:
             click.echo(f"... {len(frame) - limit:,} more rows (--limit)")
     elif format_ == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(portable(frame).to_csv(index=False), nl=False)
     else:
-        _print_json(json_module.loads(frame.to_json(orient="records", date_format="iso", date_unit="ns")))
+        _print_json(json_module.loads(portable(frame).to_json(orient="records", double_precision=15)))
 
 
-def _printable(text: str) -> str:
-    """Replace control characters, which telemetry could use to drive the terminal."""
-    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def _printable(text: str, kept: str = "\n\t") -> str:
+    """Replace control characters, which telemetry and names of files could use to drive the terminal."""
+    return "".join(c if c in kept or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _metrics_frame(
@@ -177,21 +191,15 @@ def _metrics_frame(
 ) -> pd.DataFrame:
     import numpy as np
 
-    from workbench.signals import labels_of, parse_time
+    from workbench.session import metrics_table
+    from workbench.signals import parse_time
 
     if not expr:
         raise InvalidInput("the metrics query is empty: give a PromQL expression.")
-    if at is not None:
-        instant = parse_time(at)
-        array = bench.metrics(expr, instant, instant + np.timedelta64(1, "ns"), step="1s")
-    else:
-        array = bench.metrics(expr, start, end, step)
-    labels = labels_of(array)
-    row, column = np.nonzero(~np.isnan(array.values))
-    frame = labels.iloc[row].reset_index(drop=True)
-    frame.insert(0, "time", array["time"].values[column])
-    frame["value"] = array.values[row, column]
-    return frame
+    if at is None:
+        return metrics_table(bench.metrics(expr, start, end, step))
+    instant = parse_time(at)
+    return metrics_table(bench.metrics(expr, instant, instant + np.timedelta64(1, "ns"), step="1s"))
 
 
 @cli.command()
@@ -223,11 +231,11 @@ def investigate(
         if as_json:
             _print_json(found.to_json())
         else:
-            click.echo(_printable(_report(found)))
+            click.echo(_printable(str(found.show("hypotheses").text())))
         if out is not None:
             from workbench.runbooks import demo as demonstration
 
-            written = demonstration.write(bench.store.path, found, out)
+            written = demonstration.write(bench.store.path, found, out, service=service)
             click.echo("\n".join(f"wrote {path}" for path in written), err=as_json)
 
 
@@ -238,10 +246,6 @@ def _around(at: str) -> tuple[str, str]:
 
     instant, half = parse_time(at), np.timedelta64(15, "m")
     return str(instant - half), str(instant + half)
-
-
-def _report(found: Investigation) -> str:
-    return str(found.show("hypotheses").text())
 
 
 @cli.command()
@@ -256,24 +260,17 @@ def evaluate(task: str, dataset: str, data: Path | None, predictions: Path | Non
     from workbench import resources
 
     folder = data or resources.incidents_folder()
+    if predictions is not None and not predictions.absolute().parent.is_dir():
+        raise InvalidInput(f"--predictions {predictions} lies in a folder that does not exist: make it first.")
+    scoring.read_truths(folder)  # before the work: a truth that cannot be read would waste it
     made = scoring.predict_incidents(folder)
     if predictions is not None:
         predictions.write_text(json_module.dumps(made, indent=1))
     score = scoring.score_incidents(folder, made)
     if as_json:
         _print_json(score.to_json())
-        return
-    for case in score.cases:
-        mark = "right" if case["right"] else "WRONG"
-        predicted = case["predicted"]
-        told = f"{predicted['service']} {predicted['kind']}" if predicted["service"] else "nothing"
-        truth = f"{case['truth']['service']} {case['truth']['kind']}" if case["truth"]["service"] else "nothing"
-        click.echo(f"{mark}  {case['name']:26} said {told:28} was {truth:28} {case['seconds']:.1f} s")
-    low, high = scoring.wilson(score.first, score.faulty)
-    click.echo(
-        f"service first in {score.first} of {score.faulty} (95 % interval {low:.2f}-{high:.2f}); kind right in {score.kinds}"
-    )
-    click.echo(f"abstained on {score.abstained} of {score.quiet} without a fault")
+    else:
+        click.echo(str(score))
 
 
 @cli.group()
@@ -384,16 +381,8 @@ def _start_lab(folder: Path) -> None:
 
     from workbench import settings
 
-    port = settings.load()["lab.port"]
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--ip=127.0.0.1",
-        f"--port={port}",
-        f"--ServerApp.root_dir={folder.resolve()}",
-    ]
-    sys.exit(subprocess.call(command))
+    where = ["--ip=127.0.0.1", f"--port={settings.load()['lab.port']}", f"--ServerApp.root_dir={folder.resolve()}"]
+    sys.exit(subprocess.call([sys.executable, "-m", "jupyterlab", *where]))
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""The IPython extension: `%load_ext workbench` puts `workbench` and an open `bench` into the notebook."""
+"""The IPython extension: `%load_ext workbench` puts `workbench` into the notebook, and `%bench` opens a store there."""
 
 from __future__ import annotations
 

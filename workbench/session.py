@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.intake import Report
     from workbench.traces import ServiceMap
 
-__all__ = ["Bench", "find_store", "open"]
+__all__ = ["Bench", "find_store", "metrics_table", "open", "portable"]
 
 _STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]
 
@@ -59,10 +59,12 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> 
     StoreError
         If the folder holds something else, or cannot be used.
     InvalidInput
-        If the path is a URL.
+        If the path is a URL, or no path.
     """
     if path is None:
         return Bench(Store.open(find_store(), create=create))
+    if not isinstance(path, str | os.PathLike):
+        raise InvalidInput(f"store {path!r} is not a path: give the path of a local folder.")
     text = os.fspath(path)
     if "://" in text:
         raise InvalidInput(f"store {text!r} is a URL: give the path of a local folder.")
@@ -118,7 +120,7 @@ class Bench:
 
         return ingest(
             self.store,
-            [Path(p) for p in paths],
+            paths,
             format=format,
             mapping=mapping,
             start=None if start is None else parse_time(start),
@@ -150,9 +152,21 @@ class Bench:
                 raise NotFound(f"the store {self.store.path} is empty: ingest telemetry first.")
             first = extent[0] if start is None else parse_time(start)
             last = extent[1] + np.timedelta64(1, "ns") if end is None else parse_time(end)
+            if first >= last and end is None:
+                raise InvalidInput(
+                    f"the store ends at {_text(extent[1])}, before the start {_text(first)}: start earlier."
+                )
+            if first >= last:
+                raise InvalidInput(f"the store begins at {_text(first)}, not before the end {_text(last)}: end later.")
         if first >= last:
             raise InvalidInput(f"the window from {_text(first)} to {_text(last)} is empty: start must lie before end.")
         return first, last
+
+    def _asked(self, start: TimeLike | None, end: TimeLike | None) -> tuple[np.datetime64, np.datetime64]:
+        """Return the window asked for; all of an empty store is an instant at which there is nothing."""
+        if start is None and end is None and self.store.extent() is None:
+            return np.datetime64(0, "ns"), np.datetime64(1, "ns")
+        return self.window(start, end)
 
     def metrics(
         self,
@@ -183,12 +197,16 @@ class Bench:
         """
         from workbench.query import promql
 
-        first, last = self.window(start, end)
+        _check_text(expr, "PromQL expression")
+        if isinstance(step, float) and not np.isfinite(step):
+            raise InvalidInput(f"step {step!r} is not a number of seconds: give a duration such as '30s'.")
+        first, last = self._asked(start, end)
         span_ns = int((last - first) / np.timedelta64(1, "ns"))
         step_ns = duration_ns(step) if step is not None else _round_step(span_ns)
         if step_ns <= 0:
             raise InvalidInput(f"step {step!r} is not positive: give a duration such as '30s'.")
-        return promql.evaluate(self.store, expr, first, last, np.timedelta64(step_ns, "ns"))
+        array = promql.evaluate(self.store, expr, first, last, np.timedelta64(step_ns, "ns"))
+        return array if int(last) > 1 else array.isel(series=slice(0), time=slice(0))
 
     def samples(self, selector: str, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Return raw samples as stored: columns `time`, `value` and one per label.
@@ -201,12 +219,12 @@ class Bench:
         from workbench.query import promql
         from workbench.query.promql.ast import VectorSelector
 
-        node = promql.parse(selector)
+        node = promql.parse(_check_text(selector, "selector"))
         if not isinstance(node, VectorSelector):
             raise InvalidInput(
                 f"{selector!r} is not a series selector: write a name, label matchers in braces, or both."
             )
-        return self.store.select(node.matchers, *self.window(start, end)).to_frame()
+        return self.store.select(node.matchers, *self._asked(start, end)).to_frame()
 
     def logs(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Return the log records that match a search, sorted by time."""
@@ -233,8 +251,8 @@ class Bench:
         """Return the profile samples that match a search over their columns, such as `"service:checkout"`."""
         from workbench.query import search
 
-        node = search.parse(query)
-        found = self.store.profiles(*self.window(start, end), where=search.equalities(node) or None)
+        node = search.parse(_check_text(query, "query"))
+        found = self.store.profiles(*self._asked(start, end), where=search.equalities(node) or None)
         mask = search.mask(node, found.samples)
         if sample_type is not None:
             mask &= (found.samples["sample_type"] == sample_type).to_numpy(bool)
@@ -243,17 +261,15 @@ class Bench:
     def _search(self, signal: str, query: str, start: TimeLike | None, end: TimeLike | None) -> pd.DataFrame:
         from workbench.query import search
 
-        node = search.parse(query)
-        if start is None and end is None and self.store.extent() is None:
-            return self.store.rows(signal)
-        frame = self.store.rows(signal, *self.window(start, end), where=search.equalities(node) or None)
+        node = search.parse(_check_text(query, "query"))
+        frame = self.store.rows(signal, *self._asked(start, end), where=search.equalities(node) or None)
         return frame[search.mask(node, frame)].reset_index(drop=True)
 
     def service_map(self, start: TimeLike | None = None, end: TimeLike | None = None) -> ServiceMap:
         """Return who calls whom, with calls, errors and latency quantiles per edge."""
         from workbench import traces
 
-        return traces.service_map(self.store.rows("spans", *self.window(start, end)))
+        return traces.service_map(self.store.rows("spans", *self._asked(start, end)))
 
     def investigate(
         self, start: TimeLike | None = None, end: TimeLike | None = None, service: str | None = None
@@ -270,16 +286,60 @@ class Bench:
         Raises
         ------
         NotFound
-            If the store is empty, or has no such service.
+            If the store is empty, or has no such service or nothing in the window.
         """
         import dataclasses
 
         from workbench import diagnose
 
         began = clock.perf_counter()
-        telemetry = diagnose.load_telemetry(self.store, self.window(start, end))
+        window = self.window(start, end)
+        telemetry = diagnose.load_telemetry(self.store, window)
+        tables = (telemetry.logs, telemetry.spans, telemetry.profiles, telemetry.events)
+        if not telemetry.metrics.n_samples and not any(len(table) for table in tables):
+            held = self.store.extent()
+            told = f"the store holds {_text(held[0])} to {_text(held[1])}" if held else "the store is empty"
+            raise NotFound(f"there is no telemetry between {_text(window[0])} and {_text(window[1])}: {told}.")
         found = diagnose.investigate(telemetry, service=service)
         return dataclasses.replace(found, seconds=clock.perf_counter() - began)
+
+
+def metrics_table(array: xr.DataArray) -> pd.DataFrame:
+    """Return a metrics array as rows: `time`, the labels, `value`; steps without a value are left out.
+
+    A label that is itself called `time` or `value` gets an underscore behind it.
+    """
+    from workbench.signals import labels_of
+
+    labels = labels_of(array)
+    for taken in {"time", "value"} & set(labels.columns):
+        name = f"{taken}_"
+        while name in labels:
+            name += "_"
+        labels = labels.rename(columns={taken: name})
+    row, column = np.nonzero(~np.isnan(array.values))
+    frame = labels.iloc[row].reset_index(drop=True)
+    frame.insert(0, "time", array["time"].values[column])
+    frame["value"] = array.values[row, column]
+    return frame
+
+
+def portable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame for other programs: times as ISO text to the nanosecond, infinities as `+Inf` and `-Inf`."""
+    out = frame.copy()
+    for name in frame.select_dtypes("datetime64").columns:
+        text = np.datetime_as_string(frame[name].to_numpy("datetime64[ns]"), unit="ns").astype(object)
+        out[name] = np.where(frame[name].isna(), None, text)
+    for name in frame.select_dtypes("floating").columns:
+        if np.isinf(frame[name]).any():
+            out[name] = frame[name].astype(object).replace({np.inf: "+Inf", -np.inf: "-Inf"})
+    return out
+
+
+def _check_text(given: str, what: str) -> str:
+    if not isinstance(given, str):
+        raise InvalidInput(f"the {what} {given!r} is not text: give a string.")
+    return given
 
 
 def _round_step(span_ns: int) -> int:

@@ -53,7 +53,9 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 TABLE: dict[str, Setting] = {
-    "store.path": Setting("", _text, "folder of the store that workbench.open() takes without arguments"),
+    "store.path": Setting(
+        "", _text, "folder of the store that workbench.open() and the commands take when none is named"
+    ),
     "intake.max_body_bytes": Setting(20 * 2**20, _positive_int, "cap on one body or message after decompression"),
     "intake.max_stream_bytes": Setting(2**30, _positive_int, "cap on one compressed stream of messages, unpacked"),
     "intake.max_text_chars": Setting(65_536, _positive_int, "longest log body or attribute kept whole"),

@@ -125,3 +125,21 @@ def test_empty_and_broken_traces_are_survived() -> None:
         ]
     )
     assert set(build_facts(loop).served["service"]) == {"a", "b"}
+
+
+def test_a_callee_that_became_slow_is_blamed_for_being_given_up_on() -> None:
+    rows = [row | {"trace_id": f"usual{i}"} for i in range(9) for row in answered()]
+    slow = answered()
+    slow[1] |= {"status": "error", "duration_ns": 2000 * MS, "error.type": "ReadTimeout"}
+    slow[2] |= {"duration_ns": 2500 * MS}
+    failures = build_facts(frame(rows + slow)).failures
+    assert failures[["service", "reporter", "reach"]].to_dict("records") == [
+        {"service": "cart", "reporter": "gateway", "reach": "too slow"}
+    ]
+
+
+def test_calls_know_the_request_they_were_made_for() -> None:
+    facts = build_facts(frame(answered()))
+    homes = dict(zip(facts.calls["callee"], facts.calls["home"], strict=True))
+    rows = dict(zip(facts.served["service"], facts.served["row"], strict=True))
+    assert homes == {"cart": rows["gateway"], "redis": rows["cart"]}

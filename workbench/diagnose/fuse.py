@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "rank"]
 
 NOTHING = 16.0
-"""Decibans of the candidate "nothing in particular": what the best hypothesis must exceed to be offered."""
+"""Decibans of the candidate "nothing in particular", which every hypothesis has to beat."""
+_MOST = 60.0
+"""Most decibans of one hypothesis: no evidence makes certain."""
 
 _PLAIN = {"latency_share": "latency", "failure_share": "errors"}
 _DAMAGE = frozenset(_PLAIN)
@@ -86,7 +88,7 @@ def _weight(
         return 0.0
     if plain and damage > 0:
         weight += _PLAIN_BONUS
-    return weight + min(hints, 8.0) + _REACH_BONUS * _reach(service, hurt, graph)
+    return min(weight + min(hints, 8.0) + _REACH_BONUS * _reach(service, hurt, graph), _MOST)
 
 
 def _reach(service: str, hurt: set[str], graph: nx.DiGraph[Any]) -> float:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time as clock
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from workbench import registry, traces
-from workbench.diagnose.fuse import NOTHING, rank
+from workbench.diagnose.fuse import rank
 from workbench.diagnose.investigation import Evidence, Hypothesis, Investigation, Telemetry, Window
 from workbench.diagnose.scene import Facts, Scene, build_facts
+from workbench.diagnose.stretches import cut, stretches
 from workbench.diagnose.window import choose_step, find_window, signal_block
 from workbench.errors import NotFound, closest
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["investigate"]
 
 _LOOK_BACK = np.timedelta64(45, "s")
+_FEW_STEPS = 18
+"""Steps of telemetry below which silence says nothing: the scores need a dozen to learn what is usual."""
 
 
 def investigate(telemetry: Telemetry, service: str | None = None) -> Investigation:
@@ -29,7 +33,8 @@ def investigate(telemetry: Telemetry, service: str | None = None) -> Investigati
     Parameters
     ----------
     telemetry : Telemetry
-        The shapes of one window that begins with some normal minutes.
+        The shapes of one window that begins with some normal minutes. Where it holds holes, each stretch of unbroken
+        telemetry is looked at for itself, and the one that stands out most is explained.
     service : str, optional
         Only suspect this service and what it calls, directly or not.
 
@@ -41,33 +46,56 @@ def investigate(telemetry: Telemetry, service: str | None = None) -> Investigati
     Raises
     ------
     NotFound
-        If `service` is not in the telemetry.
+        If `service` is not in the telemetry, or there is none in the window.
     """
     began = clock.perf_counter()
-    facts = build_facts(telemetry.spans)
-    graph = traces.service_map(telemetry.spans).graph
-    suspects = _suspects(graph, service)
-    block = signal_block(telemetry, facts)
-    fault, anomalies = find_window(telemetry, block)
-    fault = None if fault is None else _from_first_failure(fault, facts)
-    baseline = None if fault is None else _baseline(telemetry, fault)
-    hypotheses: tuple[Hypothesis, ...] = ()
-    if fault is not None and baseline is not None:
-        scene = Scene(telemetry, facts, baseline, fault)
-        evidence = [item for item in gather(scene) if suspects is None or item.service in suspects]
-        hypotheses = rank(evidence, graph)
-    accepted = bool(hypotheses) and hypotheses[0].probability >= 0.5
+    suspects = _suspects(traces.service_map(telemetry.spans).graph, service)
+    seen = [_look(cut(telemetry, window)) for window in stretches(telemetry)]
+    if not seen:
+        raise NotFound(f"there is no telemetry from {telemetry.window[0]} to {telemetry.window[1]}: widen the window.")
+    best = max(seen, key=lambda look: look.weight)
+    hypotheses = _explain(best, suspects)
+    # Two kinds of one service share its probability; the service is what has to be likelier than not.
+    accepted = sum(h.probability for h in hypotheses if h.service == hypotheses[0].service) >= 0.5
     return Investigation(
-        window=telemetry.window,
-        baseline=baseline,
-        fault=fault,
+        window=best.telemetry.window,
+        baseline=best.baseline,
+        fault=best.fault,
         abstained=not accepted,
-        summary=_summary(hypotheses if accepted else (), fault, baseline),
+        summary=_summary(hypotheses if accepted else (), best, service) + _elsewhere(best, seen),
         hypotheses=hypotheses if accepted else (),
-        anomalies=anomalies,
-        telemetry=telemetry,
+        anomalies=best.anomalies,
+        telemetry=best.telemetry,
         seconds=clock.perf_counter() - began,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What one stretch of telemetry shows."""
+
+    telemetry: Telemetry
+    facts: Facts
+    fault: Window | None
+    baseline: Window | None
+    weight: float
+    anomalies: pd.DataFrame
+
+
+def _look(telemetry: Telemetry) -> _Look:
+    facts = build_facts(telemetry.spans)
+    fault, weight, anomalies = find_window(signal_block(telemetry, facts))
+    fault = None if fault is None else _from_first_failure(fault, facts)
+    baseline = None if fault is None else _baseline(telemetry, fault)
+    return _Look(telemetry, facts, fault, baseline, weight, anomalies)
+
+
+def _explain(look: _Look, suspects: set[str] | None) -> tuple[Hypothesis, ...]:
+    if look.fault is None or look.baseline is None:
+        return ()
+    scene = Scene(look.telemetry, look.facts, look.baseline, look.fault)
+    evidence = [item for item in gather(scene) if suspects is None or item.service in suspects]
+    return rank(evidence, traces.service_map(look.telemetry.spans).graph)
 
 
 def gather(scene: Scene) -> list[Evidence]:
@@ -109,20 +137,47 @@ def _baseline(telemetry: Telemetry, fault: Window) -> Window | None:
     return (telemetry.window[0], end) if end - telemetry.window[0] >= 3 * step else None
 
 
-def _summary(hypotheses: tuple[Hypothesis, ...], fault: Window | None, baseline: Window | None) -> str:
-    if fault is None:
-        return "Nothing in this window stands out from its own past; no hypothesis is offered."
-    begin, end = (pd.Timestamp(t).strftime("%H:%M:%S") for t in fault)
-    if baseline is None:
-        return f"Something stands out from {begin} UTC, but too little normal time lies before it to compare with."
-    if not hypotheses:
+def _summary(hypotheses: tuple[Hypothesis, ...], look: _Look, service: str | None) -> str:
+    start, stop = (_clock(t) for t in look.telemetry.window)
+    steps = int((look.telemetry.window[1] - look.telemetry.window[0]) // choose_step(look.telemetry.window))
+    if look.fault is None and steps < _FEW_STEPS:
+        return f"The telemetry from {start} to {stop} UTC is too short to tell normal from not; widen the window."
+    if look.fault is None:
+        return f"From {start} to {stop} UTC nothing stands out from its own past; no hypothesis is offered."
+    begin, end = (_clock(t) for t in look.fault)
+    if look.baseline is None:
         return (
-            f"Signals moved between {begin} and {end} UTC, but no explanation is more likely than chance"
-            f" (threshold {NOTHING:.0f} decibans); no hypothesis is offered."
+            f"Something stands out from {begin} UTC, but too little normal time lies before it to compare with;"
+            " begin the window earlier."
         )
+    if not hypotheses:
+        where = f" in {service} or what it calls" if service else ""
+        return f"Signals moved between {begin} and {end} UTC, but nothing{where} explains it well; no hypothesis is offered."
     top = hypotheses[0]
-    seconds = float((fault[1] - fault[0]) / np.timedelta64(1, "s"))
-    return (
-        f"{top.service} is the most likely culprit ({top.kind.replace('_', ' ')}, probability {top.probability:.2f});"
-        f" it began about {begin} UTC and lasted {seconds:.0f} s."
+    probability = sum(h.probability for h in hypotheses if h.service == top.service)
+    told = f"{probability:.2f}" if probability < 0.995 else "over 0.99"
+    seconds = float((look.fault[1] - look.fault[0]) / np.timedelta64(1, "s"))
+    day = str(look.fault[0].astype("datetime64[D]"))
+    lasted = (
+        "and was still going on at the end"
+        if look.fault[1] >= look.telemetry.window[1]
+        else f"and lasted {seconds:.0f} s"
     )
+    return (
+        f"{top.service} is the most likely culprit ({top.kind.replace('_', ' ')}, probability {told});"
+        f" it began about {day} {begin} UTC {lasted}."
+    )
+
+
+def _elsewhere(best: _Look, seen: list[_Look]) -> str:
+    """Return a sentence on other stretches of the window in which something moved too, "" for none."""
+    others = [_clock(look.fault[0], day=True) for look in seen if look is not best and look.fault is not None]
+    return (
+        f" Something moved about {', '.join(sorted(others))} UTC too: narrow the window to look there."
+        if others
+        else ""
+    )
+
+
+def _clock(instant: np.datetime64, day: bool = False) -> str:
+    return pd.Timestamp(instant).strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S")

@@ -43,13 +43,13 @@ class Evidence:
     service : str
         The service (or database, queue, external peer) it speaks about.
     kind : str
-        The fault kind it speaks for, one of `workbench.signals.FAULT_KINDS`.
+        The fault kind it speaks for, one of `workbench.signals.FAULT_KINDS`; "" for damage, whatever the cause.
     statement : str
         One sentence with figures, before and after, with units.
     query : str
         What to type to see the rows it rests on (`bench.spans("...")`, `bench.logs("...")`, `bench.metrics("...")`).
     strength : float
-        Surprise against the fault-free part of the window, in decibans of evidence (10 = ten to one).
+        Weight in decibans (10 = ten to one), set by hand per check and scaled by what was measured.
     onset : datetime64[ns]
         First instant at which it held; NaT when it has none.
     rows : int
@@ -109,7 +109,7 @@ class Investigation:
     Attributes
     ----------
     window : (datetime64[ns], datetime64[ns])
-        What was looked at.
+        What was looked at: the stretch of unbroken telemetry that stood out most, inside what was asked for.
     baseline, fault : (datetime64[ns], datetime64[ns]) or None
         The part taken as normal and the part taken as faulty; `fault` is None when nothing stood out.
     abstained : bool

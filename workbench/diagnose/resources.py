@@ -9,7 +9,7 @@ import pandas as pd
 from workbench.signals import Samples
 from workbench.signals.metrics import grid
 
-__all__ = ["CPU_SECONDS", "MEMORY_BYTES", "resource_series", "service_column"]
+__all__ = ["CPU_SECONDS", "MEMORY_BYTES", "resource_series", "selector", "service_column"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,10 +38,23 @@ def service_column(labels: pd.DataFrame) -> npt.NDArray[np.object_]:
     return out
 
 
+def _present(samples: Samples, names: tuple[str, ...]) -> str:
+    held = set(samples.labels["metric"])
+    return next((name for name in names if name in held), "")
+
+
 def _first_present(samples: Samples, names: tuple[str, ...]) -> Samples:
-    metric = samples.labels["metric"].to_numpy(dtype=object)
-    name = next((n for n in names if (metric == n).any()), "")
-    return samples.take(metric == name)
+    return samples.take(samples.labels["metric"].to_numpy(dtype=object) == _present(samples, names))
+
+
+def selector(samples: Samples, names: tuple[str, ...], service: str) -> str:
+    """Return the PromQL selector of the series of one service that `resource_series` read."""
+    mine = _first_present(samples, names)
+    label = next(
+        (n for n in _SERVICE_LABELS if n in mine.labels.columns and (mine.labels[n] == service).any()), "service"
+    )
+    value = service.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{{"{_present(samples, names)}", {label}="{value}"}}'
 
 
 def resource_series(

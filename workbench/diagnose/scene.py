@@ -43,7 +43,7 @@ class Facts:
         The columns of `workbench.traces.calls`, and `wait_ns` (duration less what the callee says it took: network,
         queueing, or all of it where the callee is not recorded), `operation` (of the client span), `statement`
         (database query text or operation, "" otherwise), `problem` (exception or error type, "" for none), `lost` (bool,
-        the callee could not be reached).
+        the callee could not be reached) and `home` (row of the request served within which it was made).
     failures : DataFrame, one row per failure where it began
         `time`, `service` (blamed), `reporter` (who recorded it), `operation`, `problem`, `reach` ("own", "unreachable",
         "gave up", "too slow"), `callee` (of a failed call, "" otherwise), `version`, `row`.
@@ -108,9 +108,10 @@ class Scene:
         before, during = (int(frame["root"].sum()) for frame in self.served)
         return before / self.seconds(BEFORE), during / self.seconds(DURING)
 
-    def window_text(self) -> str:
-        """Return the arguments that repeat a query over the fault window."""
-        first, last = (str(t.astype("datetime64[ms]")) for t in self.fault)
+    def window_text(self, lead_s: int = 0) -> str:
+        """Return the arguments that repeat a query over the fault window, begun `lead_s` seconds earlier."""
+        lead = np.timedelta64(lead_s, "s")
+        first, last = (str(t.astype("datetime64[ms]")) for t in (self.fault[0] - lead, self.fault[1]))
         return f'start="{first}", end="{last}"'
 
 
@@ -146,7 +147,8 @@ def build_facts(spans: pd.DataFrame) -> Facts:
     table = _describe_calls(spans, table, problem)
     failures = _failures(spans, table, parent, outgoing, problem)
     lost = failures.loc[failures["reach"] == "unreachable", "row"]
-    return Facts(served, table.assign(lost=table["client"].isin(lost)), failures)
+    table = table.assign(lost=table["client"].isin(lost), home=home[table["client"].to_numpy()])
+    return Facts(served, table, failures)
 
 
 def _nearest(entry: npt.NDArray[np.bool_], parent: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -32,25 +32,26 @@ _CAP = 6.0
 
 
 def choose_step(window: Window) -> np.timedelta64:
-    """Return the grid step: the finest round one that gives at most 400 steps."""
+    """Return the grid step: the finest round one that gives at most 400 steps, whole hours beyond those."""
     seconds = float((window[1] - window[0]) / np.timedelta64(1, "s"))
-    step = next((s for s in _STEPS_S if seconds / s <= _MOST_STEPS), _STEPS_S[-1])
+    hours = 3600 * int(np.ceil(seconds / 3600 / _MOST_STEPS))
+    step = next((s for s in _STEPS_S if seconds / s <= _MOST_STEPS), hours)
     return np.timedelta64(step * 10**9, "ns")
 
 
 def signal_block(telemetry: Telemetry, facts: Facts) -> xr.DataArray:
     """Return the series the window is found from: dims (series, time), labels `service`, `metric`, `unit`.
 
-    Times label the right end of each bin.
+    Times label the right end of each bin; what is left over at the end of the window, shorter than a bin, is left out.
     """
     start, end = telemetry.window
     step = choose_step(telemetry.window)
-    n = int(np.ceil((end - start) / step))
+    n = int((end - start) // step)
     time = start + step * np.arange(1, n + 1)
     parts = [
-        _binned(facts.served, start, step, n),
-        _counted(facts.failures, "failures", start, step, n),
-        _counted(telemetry.logs[telemetry.logs["severity"] >= 17], "error logs", start, step, n),
+        _binned(_until(facts.served, time), start, step, n),
+        _counted(_until(facts.failures, time), "failures", start, step, n),
+        _counted(_until(telemetry.logs[telemetry.logs["severity"] >= 17], time), "error logs", start, step, n),
         resource_series(telemetry.metrics, start, step, n),
     ]
     labels = pd.concat([labels for labels, _ in parts], ignore_index=True)
@@ -58,6 +59,10 @@ def signal_block(telemetry: Telemetry, facts: Facts) -> xr.DataArray:
     if labels.empty:
         labels = pd.DataFrame({"service": [], "metric": [], "unit": []}, dtype=object)
     return build_metrics(values, time, labels)
+
+
+def _until(frame: pd.DataFrame, time: npt.NDArray[np.datetime64]) -> pd.DataFrame:
+    return frame[frame["time"] < time[-1]] if len(time) else frame[:0]
 
 
 def _bins(time: pd.Series, start: np.datetime64, step: np.timedelta64, n: int) -> npt.NDArray[np.int64]:
@@ -95,34 +100,33 @@ def _binned(
     return labels, np.concatenate([count, mean / 1e6, own / 1e6]).reshape(len(labels), n)
 
 
-def find_window(telemetry: Telemetry, block: xr.DataArray) -> tuple[Window | None, pd.DataFrame]:
-    """Return the fault window, or None when no run of instants stands out, and the anomalies as events.
+def find_window(block: xr.DataArray) -> tuple[Window | None, float, pd.DataFrame]:
+    """Return the fault window (None when no run of instants stands out), its weight, and the anomalies as events.
 
     Parameters
     ----------
-    telemetry : Telemetry
     block : DataArray, shape (n, t)
         As `signal_block` makes it.
     """
     values = np.asarray(block.values, float)
     if values.shape[0] == 0 or values.shape[1] < 6:
-        return None, build_events({"time": np.empty(0, "datetime64[ns]")})
+        return None, 0.0, build_events({"time": np.empty(0, "datetime64[ns]")})
     scores = np.nan_to_num(detect.LevelShift().score(values), nan=0.0)
     events = detect.to_events(block, scores)
     total = np.clip(scores - _FIRE, 0.0, _CAP - _FIRE).sum(axis=0)
     run = _heaviest_run(total)
     if run is None:
-        return None, events
+        return None, 0.0, events
     run = _without_aftermath(total, run)
     time = block["time"].values
     step = time[1] - time[0]
-    return (time[run[0]] - step, time[run[1]]), events
+    return (time[run[0]] - step, time[run[1]]), float(total[run[0] : run[1] + 1].sum()), events
 
 
 def _heaviest_run(total: FloatArray) -> tuple[int, int] | None:
     """Return the first and last index of the run that stands out most, or None.
 
-    What an ordinary instant scores (its upper quartile, and at least one series firing) is taken off first, so a run
+    What an ordinary instant scores (half as much again as the median, and no less than 1) is taken off first, so a run
     has to stay above the ordinary; it must last two steps and outweigh three series at their cap.
     """
     ordinary = max(float(np.median(total)) * 1.5, 1.0)

@@ -5,6 +5,6 @@ The one idea: predictions are made first, from copies that hold no truth, and ca
 can score them. Read `incidents.py` first.
 """
 
-from workbench.evaluate.incidents import Score, predict_incidents, score_incidents, wilson
+from workbench.evaluate.incidents import Score, predict_incidents, read_truths, score_incidents, wilson
 
-__all__ = ["Score", "predict_incidents", "score_incidents", "wilson"]
+__all__ = ["Score", "predict_incidents", "read_truths", "score_incidents", "wilson"]

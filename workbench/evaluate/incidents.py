@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from workbench import diagnose
-from workbench.errors import NotFound
+from workbench.errors import InvalidInput, NotFound
 from workbench.intake import ingest
 from workbench.store import Store
 
-__all__ = ["Score", "predict_incidents", "score_incidents", "wilson"]
+__all__ = ["Score", "predict_incidents", "read_truths", "score_incidents", "wilson"]
 
 _TRUTH = "truth.json"
 _KEPT_BACK = (_TRUTH, "README.md")
@@ -61,6 +61,23 @@ class Score:
             "cases": self.cases,
         }
 
+    def __str__(self) -> str:
+        """Return one line per case and the summary, for people."""
+        lines = []
+        for case in self.cases:
+            said, was = (
+                f"{one['service']} {one['kind']}" if one["service"] else "nothing"
+                for one in (case["predicted"], case["truth"])
+            )
+            mark = "right" if case["right"] else "WRONG"
+            lines.append(f"{mark}  {case['name']:26} said {said:28} was {was:28} {case['seconds']:.1f} s")
+        low, high = wilson(self.first, self.faulty)
+        lines.append(
+            f"service first in {self.first} of {self.faulty} (95 % interval {low:.2f}-{high:.2f}); kind right in"
+            f" {self.kinds}\nabstained on {self.abstained} of {self.quiet} without a fault"
+        )
+        return "\n".join(lines)
+
 
 def predict_incidents(folder: Path, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
     """Investigate every recorded incident of a folder and return what `investigate --json` prints, by name.
@@ -94,9 +111,39 @@ def _predict(recording: Path) -> dict[str, Any]:
             return dataclasses.replace(found, seconds=time.perf_counter() - began).to_json()
 
 
+def read_truths(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the truth of every recording of a folder by name, checked.
+
+    Raises
+    ------
+    InvalidInput
+        If one is not a JSON object with `service` and `kind`, text or null; the message names the file.
+    """
+    return {path.parent.name: _read_truth(path) for path in sorted(Path(folder).glob(f"*/{_TRUTH}"))}
+
+
+def _read_truth(path: Path) -> dict[str, Any]:
+    from workbench.signals import parse_time
+
+    try:
+        truth = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(truth, dict):
+            raise ValueError("it is not an object")
+        for key in ("service", "kind"):
+            if key not in truth or not isinstance(truth[key], str | None):
+                raise ValueError(f"{key!r} is not text or null")
+        if truth.get("start") is not None:
+            parse_time(truth["start"])
+    except (ValueError, OSError) as error:
+        raise InvalidInput(
+            f"{path} is not the truth of a recording ({error}): give service, kind and start."
+        ) from error
+    return truth
+
+
 def score_incidents(folder: Path, predictions: dict[str, dict[str, Any]]) -> Score:
-    """Compare predictions with the truth beside the recordings."""
-    cases = [_judge(name, json.loads((Path(folder) / name / _TRUTH).read_text()), p) for name, p in predictions.items()]
+    """Compare predictions with the truth beside the recordings; `InvalidInput` names a truth that cannot be read."""
+    cases = [_judge(name, _read_truth(Path(folder) / name / _TRUTH), p) for name, p in predictions.items()]
     faulty = [case for case in cases if case["truth"]["service"] is not None]
     quiet = [case for case in cases if case["truth"]["service"] is None]
     return Score(

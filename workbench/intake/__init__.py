@@ -5,6 +5,6 @@ the store. The one idea: whatever the way in, a batch is judged once, here, and 
 its content, so that reading the same file twice stores it once. Read `ingest.py` first.
 """
 
-from workbench.intake.ingest import Report, ingest, write
+from workbench.intake.ingest import Report, check_sources, ingest, write
 
-__all__ = ["Report", "ingest", "write"]
+__all__ = ["Report", "check_sources", "ingest", "write"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +15,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from workbench import registry, sources
 from workbench import settings as settings_table
-from workbench import sources
-from workbench.errors import NotFound, ShapeError, SourceError
+from workbench.errors import InvalidInput, NotFound, ShapeError, SourceError, check_one_of
 from workbench.signals import SIGNALS, Batch, Profiles, Samples, build_samples, check_batch, check_metrics, labels_of
 from workbench.store import Store
 
-__all__ = ["Report", "ingest", "write"]
+__all__ = ["Report", "check_sources", "ingest", "write"]
 
 
 @dataclass
@@ -53,18 +55,42 @@ class Report:
         return {"counts": self.counts, "skips": dict(self.skips), "files": self.files, "known": self.known}
 
     def __str__(self) -> str:
-        """Return a few lines for people."""
+        """Return a few lines for people; names of files cannot drive a terminal or begin a line of their own."""
         held = ", ".join(f"{count:,} {signal}" for signal, count in self.counts.items() if count) or "nothing new"
         lines = [f"stored {held} from {self.files} file{'s' * (self.files != 1)}"]
         if self.known:
             lines.append(f"{self.known} part{'s were' if self.known > 1 else ' was'} already in the store")
         lines += [f"left out {count:,}: {reason}" for reason, count in self.skips.most_common()]
-        return "\n".join(lines)
+        return "\n".join("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines)
+
+
+def check_sources(paths: Iterable[str | os.PathLike[str]], format: str | None = None) -> list[Path]:
+    """Return the paths if all are there, so that a mistyped one is told before a store is made.
+
+    Raises
+    ------
+    InvalidInput
+        If one is a URL or no path at all, or the format is not known.
+    NotFound
+        If one does not exist.
+    """
+    if format is not None:
+        check_one_of(format, registry.names("workbench.sources"), "format")
+    found = []
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise InvalidInput(f"source {path!r} is not a path: give the path of a file or folder.")
+        if "://" in os.fspath(path):
+            raise InvalidInput(f"source {os.fspath(path)!r} is a URL, which is not supported yet: download it first.")
+        found.append(Path(path))
+        if not found[-1].exists():
+            raise NotFound(f"there is no file or folder {str(path)!r}: give the path of telemetry to read.")
+    return found
 
 
 def ingest(
     store: Store,
-    paths: Iterable[str | Path],
+    paths: Iterable[str | os.PathLike[str]],
     *,
     format: str | None = None,
     mapping: Mapping[str, str] | None = None,
@@ -84,8 +110,9 @@ def ingest(
     mapping : mapping, optional
         Column names of a table: shape column -> column of the file.
     start, end : datetime64[ns], optional
-        Only what lies in `[start, end)` is kept; the rest is counted. A file read whole is not read again in part, but
-        two windows of one file that overlap store the rows of the overlap twice (samples are merged): let windows meet.
+        Only what lies in `[start, end)` is kept; the rest is counted. A file that a window has cut is read again only
+        with the very same window, since no other would know which rows are there; a relative time means another window
+        each time it is given.
     progress : bool, optional
         Show a progress bar.
 
@@ -97,31 +124,88 @@ def ingest(
     ------
     NotFound
         If a path does not exist.
+    InvalidInput
+        If a path is a URL, the format is not known, or a file was cut by another window before.
     SourceError
         If a single file cannot be read at all; inside a folder that is a counted skip.
     """
     values = settings_table.load()
     report = Report()
-    for path in map(Path, paths):
-        if not path.exists():
-            raise NotFound(f"there is no file or folder {str(path)!r}: give the path of telemetry to read.")
-        hashes: dict[str, str] = {}
-        part: Counter[str] = Counter()
+    for path in check_sources(paths, format):
+        reading: _Reading | None = None
         for name, batch in _watched(sources.read(path, format=format, mapping=mapping, settings=values), progress):
             report.skips.update(batch.skips)
             if batch.empty():
                 continue
-            if name not in hashes:
-                hashes[name] = _content_hash(path if path.is_file() else path / name)
+            if reading is None or reading.name != name:
+                if reading is not None:
+                    reading.close()
+                file = path if path.is_file() else path / name
+                reading = _Reading(store, report, name, _identity(file, mapping), format, (start, end))
                 report.files += 1
-            part[name] += 1
-            told = "".join(f"{column}={field};" for column, field in sorted((mapping or {}).items()))
-            key = f"{hashes[name]}:{format or ''}:{told}{part[name]}"
-            if (start is not None or end is not None) and not store.has(key):
-                batch = _cut(batch, start, end, report.skips)
-                key = f"{key}:{start}:{end}"
-            _write(store, batch, key, report)
+            reading.take(batch)
+        if reading is not None:
+            reading.close()
     return report
+
+
+def _identity(file: Path, mapping: Mapping[str, str] | None) -> str:
+    """Return what makes a file's data the same: its bytes and the mapping, not how its format became known."""
+    told = "".join(f"{column}={field};" for column, field in sorted((mapping or {}).items()))
+    return f"{_content_hash(file)}::{told}"
+
+
+class _Reading:
+    """One file on its way in: each part has a key, and marks keep it from coming in twice in two different ways.
+
+    A part that a window leaves whole has the key it has without a window. `cut` marks a file of which a window took
+    some rows of a part; `whole` a file that was read to its end, each with a second mark that says how.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        report: Report,
+        name: str,
+        identity: str,
+        format: str | None,
+        window: tuple[np.datetime64 | None, np.datetime64 | None],
+    ) -> None:
+        self.store, self.report, self.name, self.identity, self.window = store, report, name, identity, window
+        self.parts = 0
+        self.windowed = window != (None, None)
+        self.whole, self.cut = f"{identity}whole", f"{identity}cut"
+        self.whole_how, self.cut_how = f"{self.whole}:{format or ''}", f"{self.cut}:{window[0]}:{window[1]}"
+        if store.has(self.cut) and not store.has(self.cut_how):
+            raise InvalidInput(
+                f"{name} was read into this store before with another window, so some of its rows would be there twice:"
+                " give the same absolute window, or read it into another store."
+            )
+        self.known = store.has(self.whole) and not store.has(self.whole_how)
+
+    def take(self, batch: Batch) -> None:
+        """Write the next part, or what the window keeps of it, unless it is there already."""
+        self.parts += 1
+        key = f"{self.identity}{self.parts}"
+        if self.known or self.store.has(key):
+            self.report.known += 1
+            return
+        if self.windowed:
+            left_out = sum(batch.counts().values())
+            batch = _cut(batch, *self.window, self.report.skips)
+            left_out -= sum(batch.counts().values())
+            if left_out and not batch.empty():
+                key = f"{key}:{self.window[0]}:{self.window[1]}"
+                for mark in (self.cut_how, self.cut):
+                    self.store.write(Batch(), key=mark)
+        _write(self.store, batch, key, self.report)
+
+    def close(self) -> None:
+        """Remember that the file was read to its end, and under which name of a format."""
+        if not self.windowed and not self.known:
+            for mark in (self.whole_how, self.whole):
+                if not self.store.has(mark):
+                    self.store.write(Batch(), key=mark)
 
 
 def write(store: Store, shape: object) -> dict[str, int]:
@@ -223,5 +307,6 @@ def _watched(items: Iterable[tuple[str, Batch]], progress: bool) -> Iterable[tup
         return items
     from tqdm.auto import tqdm
 
-    bar: Iterable[tuple[str, Batch]] = tqdm(items, desc="ingest", unit=" batches", leave=False)
+    quiet = False if "ipykernel" in sys.modules else None  # None: only where standard error is a terminal
+    bar: Iterable[tuple[str, Batch]] = tqdm(items, desc="ingest", unit=" batches", leave=False, disable=quiet)
     return bar

@@ -75,7 +75,10 @@ class Lane:
 
 @dataclass(frozen=True)
 class TimelineData:
-    """A timeline; `more_services` lanes were left out, `events` and `anomalies` count the rows behind it."""
+    """A timeline; `more_services` lanes were left out, `events` and `anomalies` count the rows behind it.
+
+    Here and below, `accused` is whether the investigation named a suspect; when not, `fault` is only what moved.
+    """
 
     title: str
     window: Window
@@ -85,6 +88,7 @@ class TimelineData:
     more_services: int
     events: int
     anomalies: int
+    accused: bool = True
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ class MetricData:
     fault: Window | None
     charts: tuple[Chart, ...]
     note: str = ""
+    accused: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,9 @@ class MapNode:
     rate, error_share, p95_ns : float
     rate_before, error_share_before, p95_before_ns : float
         The same in the baseline; NaN without one.
+    failed, failed_before : float
+        Share of calls to it that failed for those who called, so that a dead service shows; its own share of errors
+        where nobody calls it; NaN without calls.
     rank : int
         Place among the suspects, 0 for none.
     probability : float
@@ -180,6 +188,8 @@ class MapNode:
     probability: float
     x: float
     y: float
+    failed: float = float("nan")
+    failed_before: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -208,6 +218,7 @@ class ServiceMapData:
     edges: tuple[MapEdge, ...]
     compared: bool
     note: str = ""
+    accused: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,6 +316,7 @@ class TemplatesData:
     hot: tuple[int, int]
     compared: bool
     note: str = ""
+    accused: bool = True
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ def prepare(
     window: Window | None = None,
     title: str = "Service map",
     nodes: int = _MOST,
+    accused: bool = True,
 ) -> ServiceMapData:
     """Return a laid out service map.
 
@@ -45,6 +46,8 @@ def prepare(
         Service to probability, most likely first.
     nodes : int
         Most nodes drawn: suspects, then those with most calls; the note counts the rest.
+    accused : bool
+        Whether a suspect was named; when not, nothing is drawn in red.
     """
     ranks = {service: i + 1 for i, service in enumerate(suspects or {})}
     table = _joined(now, before)
@@ -52,6 +55,7 @@ def prepare(
     order = order.sort_values(["rank", "calls", "service"], ascending=[True, False, True], kind="stable")
     kept = set(order["service"].head(nodes))
     edges = _edges(now, before)
+    failed = _failed(edges)
     edges = edges[edges["caller"].isin(kept) & edges["callee"].isin(kept)]
     links = list(zip(edges["caller"], edges["callee"], strict=True))
     placed = layered(sorted(kept), links)
@@ -60,6 +64,7 @@ def prepare(
             row["service"], row["kind"], row["rate"], row["error_share"], row["p95_ns"], row["rate_before"],
             row["error_share_before"], row["p95_ns_before"], ranks.get(row["service"], 0),
             (suspects or {}).get(row["service"], _NAN), *placed.at[row["service"]],
+            *failed.get(row["service"], (row["error_share"], row["error_share_before"])),
         )
         for row in table.to_dict("records")
         if row["service"] in kept
@@ -75,7 +80,7 @@ def prepare(
     note = "No spans lie in this window: there is no map to draw." if not made else ""
     if len(table) > len(kept):
         note = f"{len(table) - len(kept)} services with fewer calls are not shown."
-    return ServiceMapData(title, window, tuple(made), tuple(drawn), before is not None, note)
+    return ServiceMapData(title, window, tuple(made), tuple(drawn), before is not None, note, accused)
 
 
 def _with_rates(frame: pd.DataFrame, seconds: float) -> pd.DataFrame:
@@ -122,6 +127,19 @@ def _edges(now: ServiceMap, before: ServiceMap | None) -> pd.DataFrame:
     return joined
 
 
+def _failed(edges: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """Return by callee the share of calls that failed for those who called, now and before."""
+    found = {}
+    for callee, calls in edges.groupby("callee"):
+        shares = []
+        for tail in ("", "_before"):
+            rate = np.nan_to_num(calls[f"rate{tail}"].to_numpy(np.float64))
+            errors = rate * np.nan_to_num(calls[f"error_share{tail}"].to_numpy(np.float64))
+            shares.append(float(errors.sum() / rate.sum()) if rate.sum() > 0 else _NAN)
+        found[str(callee)] = (shares[0], shares[1])
+    return found
+
+
 class ServiceMapPanel:
     """The panel `service_map`."""
 
@@ -143,9 +161,10 @@ class ServiceMapPanel:
             _map_of(investigation, investigation.baseline) if investigation.fault and investigation.baseline else None
         )
         suspects: dict[str, float] = {}
-        for hypothesis in investigation.hypotheses[:3]:
+        for hypothesis in () if investigation.abstained else investigation.hypotheses[:3]:
             suspects.setdefault(hypothesis.service, hypothesis.probability)
-        data = prepare(now, before, **({"suspects": suspects, "window": window} | options))
+        told: dict[str, Any] = {"suspects": suspects, "window": window, "accused": not investigation.abstained}
+        data = prepare(now, before, **(told | options))
         return Figure(self.name, data, self.drawing)
 
 

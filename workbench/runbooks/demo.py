@@ -54,7 +54,13 @@ def run(name: str | None, out: Path, *, echo: Callable[[str], object] = print, p
 
 
 def write(
-    store: Path, found: Investigation, out: Path, *, title: str | None = None, progress: bool = True
+    store: Path,
+    found: Investigation,
+    out: Path,
+    *,
+    title: str | None = None,
+    service: str | None = None,
+    progress: bool = True,
 ) -> list[Path]:
     """Run the investigation and postmortem notebooks over a store and render both.
 
@@ -66,6 +72,10 @@ def write(
         Its window is used again, so that the pages tell of the same minutes.
     out : Path
         Folder to write `investigation.ipynb`, `postmortem.ipynb` and their `.html` into.
+    title : str, optional
+        What the headings of the pages say after their kind.
+    service : str, optional
+        The service the investigation was narrowed to; the pages are narrowed likewise.
 
     Returns
     -------
@@ -73,11 +83,13 @@ def write(
         The two pages.
     """
     out.mkdir(parents=True, exist_ok=True)
-    window = {"store": str(store.resolve()), "start": str(found.window[0]), "end": str(found.window[1])}
+    given = {"store": str(store.resolve()), "start": str(found.window[0]), "end": str(found.window[1])}
+    if service is not None:
+        given["service"] = service
     jobs = [
         Job(
             notebook,
-            window,
+            given,
             out / f"{stem}.ipynb",
             page=out / f"{stem}.html",
             title=f"{heading}: {title}" if title else heading,

@@ -13,7 +13,8 @@ from workbench.diagnose.scene import Scene
 
 __all__ = ["BadDeploy", "RecentChange"]
 
-_LEAD = np.timedelta64(60, "s")
+_LEAD_S = 60
+_LEAD = np.timedelta64(_LEAD_S, "s")
 _LAG = np.timedelta64(20, "s")
 
 
@@ -56,14 +57,11 @@ class BadDeploy:
                     service=service,
                     kind="bad_deploy",
                     statement=f"{event['title']}, {when}.{told}",
-                    query=search(scene, "events", f"kind:deploy service:{quoted(service)}").replace(
-                        str(scene.fault[0].astype("datetime64[ms]")),
-                        str((scene.fault[0] - _LEAD).astype("datetime64[ms]")),
-                    ),
+                    query=search(scene, "events", f"kind:deploy service:{quoted(service)}", lead_s=_LEAD_S),
                     strength=30.0 * min(part * 1.5, 1.0) * certain,
                     onset=event["time"].to_datetime64(),
                     rows=1,
-                    component=str(event.get("version", "") or ""),
+                    component=event["version"] if isinstance(event.get("version"), str) else "",
                 )
             )
         return found
@@ -90,7 +88,7 @@ class BadDeploy:
 
 
 class RecentChange:
-    """Hint: a flag, setting or scaling of the damaged service was changed just before the onset."""
+    """Hint: a flag, setting or scaling was changed just before the onset; it counts where there is damage too."""
 
     name = "change"
 
@@ -106,7 +104,7 @@ class RecentChange:
             service=str(event["service"]),
             kind="",
             statement=f"{event['title']} at {event['time']:%H:%M:%S}, near the onset at {onset:%H:%M:%S}.",
-            query=f"bench.events({words!r})",
+            query=search(scene, "events", words, lead_s=_LEAD_S),
             strength=4.0,
             onset=event["time"].to_datetime64(),
             rows=1,

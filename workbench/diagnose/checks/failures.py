@@ -98,7 +98,8 @@ class FailureShare:
 
 def _most_common(values: pd.Series) -> str:
     counts = values[values != ""].value_counts()
-    return str(counts.index[0])[:200] if len(counts) else ""
+    text = str(counts.index[0]) if len(counts) else ""
+    return text if len(text) <= 200 else text[:199] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 class OwnErrors:
@@ -122,7 +123,7 @@ class OwnErrors:
                     kind="errors",
                     statement=f"{len(mine)} failures began in {service}'s own code, in {_most_common(mine['operation'])}"
                     f" first: {_most_common(mine['problem']) or 'no exception was recorded'}.",
-                    query=search(scene, "logs", f"service:{quoted(str(service))} status:error"),
+                    query=search(scene, "spans", f"service:{quoted(str(service))} status:error"),
                     strength=12.0,
                     onset=mine["time"].min().to_datetime64(),
                     rows=len(mine),

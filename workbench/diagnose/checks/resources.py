@@ -8,19 +8,18 @@ import pandas as pd
 from workbench import profiles
 from workbench.diagnose.checks.wording import quoted
 from workbench.diagnose.investigation import Evidence
-from workbench.diagnose.resources import resource_series
+from workbench.diagnose.resources import CPU_SECONDS, MEMORY_BYTES, resource_series, selector
 from workbench.diagnose.scene import BEFORE, DURING, Scene
+from workbench.diagnose.window import choose_step
 from workbench.signals import Profiles
 
-__all__ = ["CpuSaturation", "LockContention", "MemoryLeak", "Waiting"]
-
-_STEP = np.timedelta64(5 * 10**9, "ns")
+__all__ = ["CpuSaturation", "LockContention", "MemoryLeak", "Waiting", "lock_waits"]
 
 
 def _series(scene: Scene) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Return labels, values (n, t) and phases (t,) of the CPU and memory series."""
     start, end = scene.telemetry.window
-    step = max(_STEP, (end - start) / 400)
+    step = choose_step((start, end))
     n = int((end - start) // step)
     labels, values = resource_series(scene.telemetry.metrics, start, step, n)
     return labels, values, scene.phase(start + step * np.arange(1, n + 1))
@@ -52,6 +51,7 @@ class CpuSaturation:
             if not added > 0.1 or not during[row] > 2 * explained:
                 continue
             where, part = self._hot_function(scene, service)
+            used = selector(scene.telemetry.metrics, CPU_SECONDS, service)
             told = f", most of it ({100 * part:.0f} %) below {where}" if where else ""
             found.append(
                 Evidence(
@@ -59,7 +59,7 @@ class CpuSaturation:
                     service=service,
                     kind="cpu_saturation",
                     statement=f"{service} used {during[row]:.2f} CPU cores at the median, {before[row]:.2f} before{told}.",
-                    query=f"bench.profiles({f'service:{quoted(service)}'!r}, sample_type='cpu', {scene.window_text()})",
+                    query=f"bench.metrics({f'sum(rate({used}[30s]))'!r}, {scene.window_text()})",
                     strength=24.0 * float(np.clip(added / 0.4, 0, 1)),
                     onset=scene.fault[0],
                     rows=int((phases == DURING).sum()),
@@ -135,17 +135,13 @@ class MemoryLeak:
                     kind="memory_leak",
                     statement=f"The memory of {service} grew steadily from {usual:.0f} to {peak:.0f} MiB"
                     f" ({grown / minutes:.0f} MiB a minute); it moved within {wander:.0f} MiB before.",
-                    query=f"bench.metrics({self._expression(scene, service)!r}, {scene.window_text()})",
+                    query=f"bench.metrics({selector(scene.telemetry.metrics, MEMORY_BYTES, service)!r}, {scene.window_text()})",
                     strength=45.0 * float(np.clip(grown / max(usual, 32.0), 0.4, 1)),
                     onset=scene.fault[0],
                     rows=len(during),
                 )
             )
         return found
-
-    @staticmethod
-    def _expression(scene: Scene, service: str) -> str:
-        return f'{{"process.memory.usage", service={quoted(service)}}}'
 
 
 class LockContention:

@@ -29,15 +29,15 @@ class TrafficSurge:
         surprise = float(
             rate_surprise(np.array([n_old]), scene.seconds(BEFORE), np.array([n_new]), scene.seconds(DURING))[0]
         )
-        ratio = new / old if old else np.inf
-        if ratio < 1.7 or surprise < 20:
+        if old <= 0 or new < 1.7 * old or surprise < 20:
             return []
+        ratio = new / old
         return [
             Evidence(
                 check=self.name,
                 service=service,
                 kind="traffic_surge",
-                statement=f"{new:.3g} requests a second entered through {service}, {old:.3g} before ({ratio:.2g} times).",
+                statement=f"{new:.3g} requests a second entered, most through {service}, {old:.3g} before ({ratio:.2g} times).",
                 query=search(scene, "spans", f"service:{quoted(service)} kind:server"),
                 # A surge slows everything behind it, so it has to outweigh the damage seen further down.
                 strength=70.0 * float(np.clip((ratio - 1) / 2, 0, 1)),
@@ -53,35 +53,28 @@ class RetryStorm:
     name = "retry_storm"
 
     def run(self, scene: Scene) -> list[Evidence]:
-        """Return one finding per caller and callee whose calls multiplied beyond the traffic."""
-        per_request = []
-        for phase, calls, served in zip((BEFORE, DURING), scene.calls, scene.served, strict=True):
-            # A request that makes no such call must not dilute the ratio: traffic may shift between operations.
-            pairs = calls[calls["connection"] == ""].groupby(["caller", "callee", "operation"]).size()
-            requests = max(int(served["root"].sum()), 1)
-            per_request.append((pairs.groupby(level=[0, 1]).sum(), requests, scene.seconds(phase)))
-        (before, n_before, _), (during, n_during, _) = per_request
+        """Return one finding per caller and callee whose calls multiplied within one request."""
+        # Calls are counted per request that makes any, so a shift of traffic between operations changes nothing.
+        before, during = (
+            frame[frame["connection"] == ""]
+            .groupby(["caller", "callee"])
+            .agg(calls=("home", "size"), homes=("home", "nunique"))
+            for frame in scene.calls
+        )
+        table = during.join(before.add_suffix("_before"), how="inner")
         found = []
-        for (caller, callee), count in zip(during.index.tolist(), during.tolist(), strict=True):
-            usual = float(before.get((caller, callee), 0.0)) / n_before
-            now = count / n_during
-            if usual <= 0 or now / usual < 1.8:
+        for (caller, callee), row in zip(table.index.tolist(), table.to_dict("records"), strict=True):
+            usual, now = row["calls_before"] / row["homes_before"], row["calls"] / row["homes"]
+            if now < 1.8 * usual:
                 continue
-            gave_up = scene.failures[1]
-            gave_up = gave_up[(gave_up["reporter"] == caller) & (gave_up["callee"] == callee)]
-            if (gave_up["reach"] == "too slow").sum() > 0.5 * len(gave_up):
-                # Calls repeated because the callee is slow follow from that; a storm makes its own trouble.
+            failed = scene.failures[1]
+            failed = failed[(failed["reporter"] == caller) & (failed["callee"] == callee)]
+            # Repeating calls to a callee that is lost or slow follows from that; a storm makes its own trouble.
+            gave_up = int((failed["reach"] == "gave up").sum())
+            if gave_up < max(3, 0.3 * row["calls"]):
                 continue
-            answered = self._served_ratio(scene, str(callee))
-            if answered < 1.5:
-                continue
-            found.append(self._finding(scene, str(caller), str(callee), usual, now, len(gave_up), int(count)))
+            found.append(self._finding(scene, str(caller), str(callee), usual, now, gave_up, int(row["calls"])))
         return found
-
-    @staticmethod
-    def _served_ratio(scene: Scene, callee: str) -> float:
-        old, new = ((frame["service"] == callee).sum() / max(int(frame["root"].sum()), 1) for frame in scene.served)
-        return float(new / old) if old else 0.0
 
     def _finding(
         self, scene: Scene, caller: str, callee: str, usual: float, now: float, gave_up: int, count: int
@@ -90,8 +83,8 @@ class RetryStorm:
             check=self.name,
             service=caller,
             kind="retry_storm",
-            statement=f"{caller} calls {callee} {now:.2g} times per request entering the system, {usual:.2g} before"
-            f" ({now / usual:.2g} times); it gave up on {gave_up} of {count} calls, and {callee} did the work all the same.",
+            statement=f"{caller} calls {callee} {now:.2g} times in a request that needs it, {usual:.2g} times before;"
+            f" it gave up on {gave_up} of {count} calls, and {callee} did the work all the same.",
             query=search(scene, "spans", f"service:{quoted(caller)} kind:client @server.address:{quoted(callee)}"),
             strength=50.0 * float(np.clip((now / usual - 1) / 1.5, 0, 1)),
             onset=scene.fault[0],

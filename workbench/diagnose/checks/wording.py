@@ -28,6 +28,6 @@ def quoted(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def search(scene: Scene, signal: str, query: str) -> str:
-    """Return the call that shows rows of a signal over the fault window."""
-    return f"bench.{signal}({query!r}, {scene.window_text()})"
+def search(scene: Scene, signal: str, query: str, lead_s: int = 0) -> str:
+    """Return the call that shows rows of a signal over the fault window, begun `lead_s` seconds earlier."""
+    return f"bench.{signal}({query!r}, {scene.window_text(lead_s)})"

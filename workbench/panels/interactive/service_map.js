@@ -61,7 +61,7 @@ const drawNode = (ink, node, theme, strong) => {
     ink.fill();
     ink.globalAlpha = alpha;
   }
-  ink.strokeStyle = !node.middle ? theme.edge : node.state === "warn" ? theme.warn : theme.ok;
+  ink.strokeStyle = !node.middle || node.state === "less" ? theme.edge : node.state === "warn" ? theme.warn : theme.ok;
   ink.lineWidth = strong ? 4 : 3;
   ink.stroke();
   ink.setLineDash([]);

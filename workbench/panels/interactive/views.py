@@ -65,7 +65,7 @@ def service_map(data: ServiceMapData) -> Any:
     nodes = []
     for node in data.nodes:
         x, y = map_static.place((node.x, node.y))
-        errors = node.error_share if math.isfinite(node.error_share) else 0.0
+        errors = map_static.failing(node)[0]
         middle = duration(node.p95_ns) if math.isfinite(node.p95_ns) and node.p95_ns > 0 else ""
         nodes.append(
             {

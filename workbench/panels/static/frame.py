@@ -45,13 +45,17 @@ def fragment(panel: str, title: str, subtitle: str, *body: str | None) -> str:
     return el("div", _style(), head, sub, *body, class_=f"{kind} mathjax_ignore tex2jax_ignore", data_panel=panel)
 
 
-def svg(title: str, width: float, height: float, *body: str | None, wide: bool = False, **more: object) -> Safe:
-    """Return a picture that scales down to its container; a `wide` one scrolls instead."""
+def svg(title: str, width: float, height: float, *body: str | None, wide: bool = False, least: bool = False, **more: object) -> Safe:
+    """Return a picture that scales down to its container; a `wide` one scrolls instead.
+
+    One with a `least` width scales down as far as its text can be read, then scrolls.
+    """
+    kind = " wb-wide" if wide else " wb-least" if least else ""
     picture = el(
         "svg", el("title", title), *body, role="img", viewBox=f"0 0 {width:.0f} {height:.0f}",
-        width=f"{width:.0f}", height=f"{height:.0f}", class_="wb-svg wb-wide" if wide else "wb-svg", **more,
+        width=f"{width:.0f}", height=f"{height:.0f}", class_=f"wb-svg{kind}", **more,
     )  # fmt: skip
-    return el("div", picture, class_="wb-scroll", tabindex=0) if wide else picture
+    return el("div", picture, class_="wb-scroll", tabindex=0) if kind else picture
 
 
 def swatch(kind: str, label: str) -> Safe:
@@ -76,12 +80,13 @@ def note(text: str) -> Safe:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], figures: Iterable[int] = ()) -> Safe:
-    """Return a plain table; `figures` are the columns to align right."""
+    """Return a plain table that scrolls where it is too wide; `figures` are the columns to align right."""
     right = set(figures)
     kinds = ["wb-r" if i in right else None for i in range(len(columns))]
     head = el("tr", *(el("th", c, scope="col", class_=k) for c, k in zip(columns, kinds, strict=True)))
     body = [el("tr", *(el("td", cell, class_=k) for cell, k in zip(row, kinds, strict=True))) for row in rows]
-    return el("table", el("caption", caption), el("thead", head), el("tbody", join(body)), class_="wb-t")
+    whole = el("table", el("caption", caption), el("thead", head), el("tbody", join(body)), class_="wb-t")
+    return el("div", whole, class_="wb-scroll")
 
 
 def details(summary: str, *body: str | None) -> Safe:

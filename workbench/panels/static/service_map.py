@@ -15,6 +15,7 @@ __all__ = [
     "edge_figures",
     "edge_state",
     "extent",
+    "failing",
     "html",
     "node_figures",
     "place",
@@ -25,6 +26,10 @@ __all__ = [
 ]
 
 _GAP_X, _GAP_Y, _LEFT, _TOP = 196.0, 114.0, 84.0, 50.0
+
+_URGENCY = ("bad", "warn", "", "less")
+_TONE = {"bad": "wb-redtext", "warn": "wb-warntext", "less": "wb-faint"}
+_PLACES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74)
 
 Box = tuple[float, float, float, float]
 
@@ -47,9 +52,16 @@ def _pair(edge: MapEdge) -> str:
 
 def node_figures(node: MapNode) -> str:
     """Return one line about a node: rate, errors, p95, each with its change."""
-    return _figures(
+    said = _figures(
         node.rate, node.error_share, node.p95_ns, node.rate_before, node.error_share_before, node.p95_before_ns
     )
+    return f"{said}, {share(node.failed)} of calls to it fail" if node.failed >= 0.001 else said
+
+
+def failing(item: MapEdge | MapNode) -> tuple[float, float]:
+    """Return the share that fails now and before: of an edge its calls, of a node the calls to it."""
+    pair = (item.failed, item.failed_before) if isinstance(item, MapNode) else (item.error_share, item.error_share_before)
+    return pair[0] if math.isfinite(pair[0]) else 0.0, pair[1] if math.isfinite(pair[1]) else 0.0
 
 
 def edge_figures(edge: MapEdge) -> str:
@@ -74,13 +86,17 @@ def _figures(rate: float, errors: float, p95: float, rate0: float, errors0: floa
 
 
 def edge_state(edge: MapEdge | MapNode) -> str:
-    """Return "bad" where errors rose, "warn" where it slowed to double or calls stopped or doubled, else ""."""
-    extra = edge.error_share - (edge.error_share_before if math.isfinite(edge.error_share_before) else 0.0)
-    if extra >= 0.02:
+    """Return "bad" where calls fail more than before, "warn" where it slowed to double or calls tripled.
+
+    "less" is where it merely gets less than a third of its calls, "" where nothing changed much.
+    """
+    now, before = failing(edge)
+    if now - before >= 0.02:
         return "bad"
+    if edge.rate_before > 0 and edge.rate < 0.33 * edge.rate_before:
+        return "less"
     slower = edge.p95_ns >= 2 * edge.p95_before_ns
-    gone = edge.rate_before > 0 and (edge.rate < 0.33 * edge.rate_before or edge.rate > 3 * edge.rate_before)
-    return "warn" if slower or gone else ""
+    return "warn" if slower or (edge.rate_before > 0 and edge.rate > 3 * edge.rate_before) else ""
 
 
 def radius(node: MapNode, busiest: float) -> float:
@@ -97,8 +113,9 @@ def html(data: ServiceMapData) -> str:
         return fragment("service_map", data.title, sub, note(data.note))
     entries = [
         swatch("ok", "healthy share"),
-        swatch("bad", "failed share, errors rose"),
-        swatch("warn", "slower, or traffic changed"),
+        swatch("bad", "share of calls that fail") if data.accused else None,
+        swatch("warn", "slower, or more traffic"),
+        swatch("less", "less traffic"),
     ]
     if any(n.rank for n in data.nodes):
         entries.append(swatch("ring", "suspect"))
@@ -128,13 +145,13 @@ def _picture(data: ServiceMapData) -> Safe:
     sizes = {n.service: radius(n, busiest) for n in data.nodes}
     width, height, lift = extent(data)
     taken = [box for n in data.nodes for box in _node_boxes(n, sizes[n.service])]
-    order = sorted(data.edges, key=lambda e: (-len(edge_state(e)), -e.rate, e.caller, e.callee))
+    order = sorted(data.edges, key=lambda e: (_URGENCY.index(edge_state(e)), -e.rate, e.caller, e.callee))
     labels = join(_edge_label(e, sizes, taken) for e in order)
     edges = join(_edge(e, sizes, busiest) for e in data.edges)
     nodes = join(_node(n, sizes[n.service]) for n in data.nodes)
     body = el("g", edges, nodes, labels, transform=f"translate(0 {lift:.1f})")
     title = f"{clean(data.title)}: {len(data.nodes)} services, {len(data.edges)} connections"
-    return svg(title, width, height, body, wide=width > 980)
+    return svg(title, width, height, body, wide=width > 980, least=width > 700)
 
 
 def _node_boxes(node: MapNode, size: float) -> tuple[Box, Box]:
@@ -214,12 +231,14 @@ def _edge_label(edge: MapEdge, sizes: dict[str, float], taken: list[Box]) -> Saf
         else ""
     )
     half = max(text_width(first, 10), text_width(second, 10)) / 2 + 2
-    for part in (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74):
+    state = edge_state(edge)
+    # What fails is always told, if need be over something else; the labels of others give way.
+    for part, force in (*((place, False) for place in _PLACES), *(((0.5, True),) if state == "bad" else ())):
         x, y = _at(points, part)
         box = (x - half, y - 15, x + half, y + 14)
-        if not any(box[0] < b[2] and box[2] > b[0] and box[1] < b[3] and box[3] > b[1] for b in taken):
+        if force or not any(box[0] < b[2] and box[2] > b[0] and box[1] < b[3] and box[3] > b[1] for b in taken):
             taken.append(box)
-            tone = {"bad": "wb-redtext", "warn": "wb-warntext"}.get(edge_state(edge), "wb-dim")
+            tone = _TONE.get(state, "wb-dim")
             lines = (first, second) if second else (first,)
             plate = el("rect", x=x - half, y=y - 13, width=2 * half, height=13.0 * len(lines), rx=3, class_="wb-plate")
             return el("g", plate, *(
@@ -238,9 +257,9 @@ def _node(node: MapNode, size: float) -> Safe:
         outline += " wb-node-virtual"
     elif node.rate == 0:
         outline += " wb-node-quiet"
-    elif edge_state(node) == "warn":
-        outline += " wb-node-warn"
-    errors = node.error_share if math.isfinite(node.error_share) else 0.0
+    elif edge_state(node) in ("warn", "less"):
+        outline += f" wb-node-{edge_state(node)}"
+    errors = failing(node)[0]
     parts = [tip, *_suspect(node, x, y, size), _shape(node, x, y, size, outline)]
     if errors > 0.001:
         parts.append(el("circle", cx=x, cy=y, r=size, class_="wb-tint", opacity=min(0.08 + 0.5 * errors, 0.45)))
@@ -252,7 +271,7 @@ def _node(node: MapNode, size: float) -> Safe:
     parts.append(
         el("text", fit(node.service, 150, 11.5), x=x, y=low + 15, text_anchor="middle", class_="wb-strong wb-halo")
     )
-    tone = {"bad": "wb-redtext", "warn": "wb-warntext"}.get(edge_state(node), "wb-dim")
+    tone = _TONE.get(edge_state(node), "wb-dim")
     parts += [
         el("text", line, x=x, y=low + 28 + 12 * i, text_anchor="middle", class_=f"wb-small wb-halo {tone}")
         for i, line in enumerate(under(node))
@@ -261,14 +280,14 @@ def _node(node: MapNode, size: float) -> Safe:
 
 
 def under(node: MapNode) -> list[str]:
-    """Return the lines under a node's name: rate and errors, change of latency."""
+    """Return the lines under a node's name: rate, what fails of the calls to it, change of latency."""
+    failed = failing(node)[0]
+    lost = [f"{share(failed)} of calls to it fail"] if failed >= 0.001 else []
     if node.rate == 0:
-        return [] if not node.rate_before > 0 else ["no calls"]
+        return [*(["serves nothing"] if node.rate_before > 0 else []), *lost]
     first = f"{number(node.rate)}/s {_jump(node)}".rstrip()
-    if node.error_share >= 0.001:
-        first += f" \u00b7 {share(node.error_share)} err"
     slower = ratio(node.p95_ns, node.p95_before_ns)
-    return [first, f"p95 {duration(node.p95_ns)} {slower}"] if slower else [first]
+    return [first, *lost, *([f"p95 {duration(node.p95_ns)} {slower}"] if slower else [])]
 
 
 def _suspect(node: MapNode, x: float, y: float, size: float) -> list[Safe]:
