@@ -6,6 +6,7 @@ document goes to standard output.
 
 from __future__ import annotations
 
+import io
 import json as json_module
 import sys
 import warnings
@@ -47,8 +48,8 @@ def main() -> None:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.message = _printable(error.message)
-        error.show()
+        error.show(shown := io.StringIO())
+        click.echo(_printable(shown.getvalue()), err=True, nl=False)
         sys.exit(error.exit_code)
     except (WorkbenchError, OSError) as error:
         own_lines = isinstance(error, QueryError)  # it points at a character on lines of its own
@@ -127,8 +128,7 @@ def ingest(
         if as_json:
             _print_json(report.to_json())
         else:
-            click.echo(str(report))
-            click.echo(_printable(f"store: {bench.store.path}"))
+            click.echo(f"{report}\n" + _printable(f"store: {bench.store.path}"))
 
 
 def _pair(item: str) -> tuple[str, str]:
@@ -362,11 +362,8 @@ def store_verify(store: str | None) -> None:
     """Check every checksum; exit 1 and name the damage if there is any."""
     with _open(store) as bench:
         damage = bench.store.verify()
-    for sentence in damage:
-        click.echo(sentence)
-    if damage:
-        sys.exit(1)
-    click.echo("sound")
+    click.echo("\n".join(damage) or "sound")
+    sys.exit(1 if damage else 0)
 
 
 @cli.command()

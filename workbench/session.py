@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Bench", "find_store", "metrics_table", "open", "portable"]
 
 _STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]
+_NOTHING = (np.datetime64("2000-01-01", "ns"), np.datetime64("2000-01-01T00:00:00.000000001", "ns"))
+"""Where an empty store is looked into when no window is given."""
 
 
 def find_store() -> Path:
@@ -165,7 +167,7 @@ class Bench:
     def _asked(self, start: TimeLike | None, end: TimeLike | None) -> tuple[np.datetime64, np.datetime64]:
         """Return the window asked for; all of an empty store is an instant at which there is nothing."""
         if start is None and end is None and self.store.extent() is None:
-            return np.datetime64(0, "ns"), np.datetime64(1, "ns")
+            return _NOTHING
         return self.window(start, end)
 
     def metrics(
@@ -200,13 +202,13 @@ class Bench:
         _check_text(expr, "PromQL expression")
         if isinstance(step, float) and not np.isfinite(step):
             raise InvalidInput(f"step {step!r} is not a number of seconds: give a duration such as '30s'.")
-        first, last = self._asked(start, end)
+        first, last = window = self._asked(start, end)
         span_ns = int((last - first) / np.timedelta64(1, "ns"))
         step_ns = duration_ns(step) if step is not None else _round_step(span_ns)
         if step_ns <= 0:
             raise InvalidInput(f"step {step!r} is not positive: give a duration such as '30s'.")
         array = promql.evaluate(self.store, expr, first, last, np.timedelta64(step_ns, "ns"))
-        return array if int(last) > 1 else array.isel(series=slice(0), time=slice(0))
+        return array if window is not _NOTHING else array.isel(series=slice(0), time=slice(0))
 
     def samples(self, selector: str, start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Return raw samples as stored: columns `time`, `value` and one per label.
@@ -327,12 +329,13 @@ def metrics_table(array: xr.DataArray) -> pd.DataFrame:
 def portable(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a frame for other programs: times as ISO text to the nanosecond, infinities as `+Inf` and `-Inf`."""
     out = frame.copy()
-    for name in frame.select_dtypes("datetime64").columns:
-        text = np.datetime_as_string(frame[name].to_numpy("datetime64[ns]"), unit="ns").astype(object)
-        out[name] = np.where(frame[name].isna(), None, text)
-    for name in frame.select_dtypes("floating").columns:
-        if np.isinf(frame[name]).any():
-            out[name] = frame[name].astype(object).replace({np.inf: "+Inf", -np.inf: "-Inf"})
+    for name, column in frame.items():
+        if pd.api.types.is_datetime64_dtype(column.dtype):
+            text = np.datetime_as_string(column.to_numpy("datetime64[ns]"), unit="ns").astype(object)
+            text[column.isna().to_numpy(bool)] = None
+            out[name] = pd.Series(text, frame.index, dtype=object)
+        elif pd.api.types.is_float_dtype(column.dtype) and np.isinf(column.to_numpy(float)).any():
+            out[name] = column.astype(object).replace({np.inf: "+Inf", -np.inf: "-Inf"})
     return out
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.errors import NotFound
-from workbench.evaluate import predict_incidents, score_incidents, wilson
+from workbench.errors import InvalidInput, NotFound
+from workbench.evaluate import predict_incidents, read_truths, score_incidents, wilson
 from workbench.evaluate.incidents import Score
 
 
@@ -78,6 +78,39 @@ def test_the_truth_is_not_read(incidents: dict[str, Path], tmp_path: Path) -> No
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no recorded incident"):
         predict_incidents(tmp_path)
+
+
+def case(service: str | None, said: str | None) -> dict[str, object]:
+    truth = {"service": service, "kind": service and "crash"}
+    right = service == said
+    return {
+        "name": "c",
+        "truth": truth,
+        "predicted": {"service": said, "kind": "crash"},
+        "right": right,
+        "seconds": 1.0,
+    }
+
+
+def test_a_score_is_told_in_lines() -> None:
+    told = str(Score([case("cart", "cart"), case("cart", None), case(None, None)], 2, 1, 1, 1, 1)).splitlines()
+    assert [line.split()[0] for line in told[:3]] == ["right", "WRONG", "right"]
+    assert "said nothing" in told[1]
+    assert told[3].startswith("service first in 1 of 2 (95 % interval 0.09-0.91); kind right in 1")
+    assert told[4] == "abstained on 1 of 1 without a fault"
+
+
+def test_truths_are_checked_and_named(tmp_path: Path) -> None:
+    good = {"service": None, "kind": None, "start": None}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "truth.json").write_text(json.dumps(good))
+    assert read_truths(tmp_path) == {"a": good}
+    for bad in ("{}", "nope", json.dumps(good | {"start": "soon"})):
+        (tmp_path / "a" / "truth.json").write_text(bad)
+        with pytest.raises(InvalidInput, match=r"a/truth\.json is not the truth of a recording"):
+            read_truths(tmp_path)
+        with pytest.raises(InvalidInput, match="truth of a recording"):
+            score_incidents(tmp_path, {"a": {}})
 
 
 def test_wilson_interval_of_known_shares() -> None:

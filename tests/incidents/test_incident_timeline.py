@@ -14,10 +14,10 @@ def seconds(frame) -> list[int]:
 
 def test_lines_are_in_order_and_each_has_a_query(investigation: Investigation) -> None:
     frame = timeline(investigation)
-    assert seconds(frame) == [200, 295, 300, 300, 301, 305, 306, 330, 420]
+    assert seconds(frame) == [200, 295, 300, 300, 300, 301, 301, 330, 430]
     assert frame["query"].str.startswith("bench.").all()
     assert list(frame["source"]) == [
-        "event", "event", "evidence", "impact", "evidence", "anomaly", "anomaly", "event", "impact",
+        "event", "event", "anomaly", "evidence", "impact", "anomaly", "evidence", "event", "impact",
     ]  # fmt: skip
 
 

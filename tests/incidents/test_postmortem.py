@@ -28,14 +28,15 @@ def test_sections_of_a_known_incident(investigation: Investigation) -> None:
     assert [section.key for section in report.sections] == KEYS
     assert report.title == "pay: failing requests"
     assert report.id == "INC-20260301-0205-pay"
-    assert report.severity == "SEV-1"
+    assert report.severity == "SEV-2"
     assert texts(investigation, "summary") == [
         "From 2026-03-01 02:05:00 UTC, pay (POST /pay) showed failing requests (probability over 99 %).",
-        "Over 2 min, 30 of 120 incoming requests failed and 120 were slower than 95 of 100 requests were before.",
+        "It lasted 2 min 10 s. In this time, 30 of 130 incoming requests failed "
+        "and 120 were slower than 95 of 100 requests were before.",
     ]
-    assert texts(investigation, "impact")[0] == "Failed requests: 30 of 120 (25 %); before, 0 %."
+    assert texts(investigation, "impact")[0] == "Failed requests: 30 of 130 (23 %); before, 0 %."
     assert "Detected: first alert, 30 s after it began." in texts(investigation, "times")
-    assert "Resolved: the signals returned to normal, 2 min after it began." in texts(investigation, "times")
+    assert "Resolved: the signals returned to normal, 2 min 10 s after it began." in texts(investigation, "times")
     assert texts(investigation, "trigger")[:2] == [
         "deploy of pay (Deployed pay 2.0), 5 s before it began, in the suspected service.",
         "flag of shop (Flag wide switched on), 1 min 40 s before it began, in another service.",
@@ -72,7 +73,7 @@ def test_without_alert_change_or_recovery_it_says_so(investigation: Investigatio
     )
     assert "No alert fired in the faulty part of the window." in texts(cut, "detection")
     assert texts(cut, "trigger")[0].startswith("No deploy, configuration, scale or flag event is recorded")
-    assert texts(cut, "resolution")[0] == "The signals had not returned to normal when the window ended."
+    assert texts(cut, "resolution")[0] == "It was still going on at the end of the window."
 
 
 def test_abstained_gives_a_short_report(quiet: Investigation) -> None:

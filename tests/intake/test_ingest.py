@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +13,8 @@ import pytest
 import xarray as xr
 
 from tests.testing.examples import EXAMPLES, SECOND, T0, otlp_logs, otlp_metrics, otlp_traces
-from workbench.errors import NotFound, ShapeError
-from workbench.intake import Report, ingest, write
+from workbench.errors import InvalidInput, NotFound, ShapeError
+from workbench.intake import Report, check_sources, ingest, write
 from workbench.session import Bench
 from workbench.session import open as open_bench
 from workbench.signals import Batch, build_events, build_logs, build_metrics, build_profiles, build_samples, build_spans
@@ -80,6 +81,81 @@ def test_a_window_that_holds_everything_leaves_nothing_out(bench: Bench, folder:
     report = bench.ingest(folder, start="2024-01-01", end="2025-01-01")
     assert report.counts == ALL
     assert "left out" not in str(report)
+
+
+def test_naming_the_format_does_not_make_it_other_data(bench: Bench, folder: Path) -> None:
+    assert bench.ingest(folder / "traces.bin").counts["spans"] == 10
+    again = bench.ingest(folder / "traces.bin", format="otlp")
+    assert (again.counts, again.known) == (NONE, 1)
+    assert bench.ingest(folder / "logs.bin.gz", format="otlp").counts["logs"] == 3
+    again = bench.ingest(folder / "logs.bin.gz")
+    assert (again.counts, again.known) == (NONE, 1)
+    assert len(bench.spans()) == 10
+
+
+def test_another_format_adds_no_parts_to_a_file_read_to_its_end(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"any")
+    parts = [Batch(logs=build_logs({"time": [T0 + i], "body": [str(i)]})) for i in range(3)]
+    shown = [parts[:1]]
+    monkeypatch.setattr("workbench.sources.read", lambda *_, **__: ((file.name, part) for part in shown[-1]))
+    assert bench.ingest(file).counts["logs"] == 1
+    shown.append(parts)
+    assert bench.ingest(file, format="table").known == 3
+    assert len(bench.logs()) == 1
+    assert bench.ingest(file).counts["logs"] == 2, "the same way of reading goes on where it ended"
+
+
+def test_a_file_that_a_window_cut_is_not_read_with_another(bench: Bench, folder: Path) -> None:
+    file = folder / "traces.bin"
+    whole, half = ("2024-01-01", "2025-01-01"), {"start": np.datetime64(T0 + SECOND, "ns")}
+    assert bench.ingest(file, **half).counts["spans"] == bench.spans().shape[0] > 0  # type: ignore[arg-type]
+    again = bench.ingest(file, start=str(half["start"]))
+    assert (again.counts, again.known) == (NONE, 1)
+    held = len(bench.spans())
+    for start, end in (whole, (None, None), ("-1000w", None), (half["start"], "2025-01-01")):
+        with pytest.raises(InvalidInput, match=r"traces\.bin was read into this store before with another window"):
+            bench.ingest(file, start=start, end=end)
+    assert len(bench.spans()) == held
+
+
+def test_a_window_that_cuts_nothing_is_the_whole_file(bench: Bench, folder: Path) -> None:
+    assert bench.ingest(folder / "traces.bin", start="-1000w").counts["spans"] == 10
+    for start, end in (("-1000w", None), (None, None), (np.datetime64(T0 + SECOND, "ns"), None)):
+        again = bench.ingest(folder / "traces.bin", start=start, end=end)
+        assert (again.counts, again.known) == (NONE, 1)
+    assert bench.ingest(folder / "logs.bin.gz", start="2030-01-01").counts == NONE
+    assert bench.ingest(folder / "logs.bin.gz").counts["logs"] == 3
+
+
+def test_what_cannot_be_a_source_is_told_before_anything_is_read(bench: Bench, folder: Path) -> None:
+    for given, format, message in (
+        ("https://example.com/x", None, "'https://example.com/x' is a URL, which is not supported yet"),
+        (folder, "oltp", "format 'oltp' is not known: .* did you mean 'otlp'"),
+        (b"traces", None, "is not a path"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            bench.ingest(folder, given, format=format)  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="nowhere"):
+        check_sources([folder, folder / "nowhere"])
+    assert check_sources([str(folder)], "otlp") == [folder]
+    assert bench.store.extent() is None
+
+
+def test_names_of_files_do_not_drive_a_terminal(bench: Bench, folder: Path) -> None:
+    (folder / "evil\x1b[31m\nstored 9 logs").write_bytes(b"\x93\x01")
+    lines = str(bench.ingest(folder)).splitlines()
+    assert lines[1:] == ["left out 1: evil\ufffd[31m\ufffdstored 9 logs is of no known format"]
+
+
+def test_bars_are_silent_where_there_is_no_terminal(
+    bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    bench.ingest(folder, progress=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_constants_of_a_mapping_are_part_of_what_was_read(bench: Bench, tmp_path: Path) -> None:

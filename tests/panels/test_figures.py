@@ -167,3 +167,13 @@ def test_an_investigation_shows_itself(incident):
 
 def test_pages_stay_small(incident):
     assert sum(len(figure(name, incident).html()) for name in NAMES) < 300_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_abstention_accuses_nobody(name, incident):
+    """Neither fault nor suspect is named, whatever windows and weak hypotheses there are."""
+    markup = figure(name, replace(incident, abstained=True)).html()
+    shown = "".join(check(markup).text)
+    assert "fault" not in shown
+    drawn = markup.split("</style>")[1]
+    assert not re.search(r"wb-faultband|wb-faultedge|wb-k-fault|wb-badge\b|wb-ring", drawn)

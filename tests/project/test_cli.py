@@ -152,7 +152,9 @@ def test_investigate_prints_text_or_the_documented_json(run: Run, store: Path) -
     assert document["abstained"] is True
     assert document["hypotheses"] == []
     around = run("investigate", "--at", "2024-05-01T12:00:01", "--json", "--store", store)
-    assert json.loads(around.out)["window"][0].startswith("2024-05-01T11:45:01")
+    assert "2024-05-01T11:45:01" <= json.loads(around.out)["window"][0] < "2024-05-01T12:15:01"
+    before = run("investigate", "--at", "2024-05-01T11:00:00", "--store", store)
+    assert "between 2024-05-01T10:45:00 and 2024-05-01T11:15:00" in one_sentence(before)
 
 
 def test_runbook_list_and_show(run: Run) -> None:
@@ -205,7 +207,11 @@ def test_version_and_help(run: Run) -> None:
         (("query", "logs", "--store", "no/such/store"), "no/such/store"),
         (("runbook", "show", "investigat"), "did you mean 'investigate'"),
         (("investigate", "--service", "crat"), "did you mean 'cart'"),
-        (("ingest", "telemetry", "--format", "oltp"), "did you mean 'otlp'"),
+        (("query", "logs", "--store", "no/such/store"), "ingest telemetry into it first"),
+        (
+            ("investigate", "--start", "2023-05-01", "--end", "2023-05-02"),
+            "no telemetry between 2023-05-01T00:00:00 and 2023-05-02T00:00:00: the store holds 2024-05-01T12:00:00",
+        ),
     ],
 )
 def test_failures_are_one_sentence_and_exit_1(
@@ -230,6 +236,14 @@ def test_failures_are_one_sentence_and_exit_1(
         ("investigate", "--at", "2024-05-01", "--start", "2024-05-01"),
         ("ingest", "telemetry", "--map", "time"),
         ("ingest", "telemetry", "--store", "s3://bucket/store"),
+        ("ingest", "telemetry", "--format", "oltp"),
+        ("ingest", "https://example.com/x"),
+        ("query", "logs", "--start", "-1h"),
+        *(
+            ("query", signal, *option)
+            for signal in ("logs", "spans", "events")
+            for option in (("--at", "now"), ("--step", "1s"))
+        ),
     ],
 )
 def test_bad_values_are_explained_and_exit_2(
@@ -245,13 +259,86 @@ def test_bad_values_are_explained_and_exit_2(
 
 
 @pytest.mark.parametrize(
-    "words", [("no-such-command",), ("query", "smells"), ("ingest",), ("query", "logs", "--limit", "many")]
+    "words",
+    [
+        ("no-such-command",),
+        ("query", "smells"),
+        ("ingest",),
+        ("query", "logs", "--limit", "many"),
+        ("query", "logs", "--limit", "-1"),
+    ],
 )
 def test_bad_usage_exits_2(run: Run, words: tuple[str, ...]) -> None:
     failed = run(*words)
     assert failed.code == 2
     assert failed.out == ""
     assert "Usage: workbench" in failed.err
+
+
+def test_a_failed_first_ingest_makes_no_store(run: Run, tmp_path: Path) -> None:
+    for words in (("no/such/file",), ("https://example.com/x",), (tmp_path, "--format", "oltp")):
+        failed = run("ingest", *words, "--store", tmp_path / "s")
+        assert failed.code in (1, 2)
+        assert "create=True" not in one_sentence(failed)
+    assert not (tmp_path / "s").exists()
+
+
+def test_relative_times_on_old_data_say_where_it_ends(run: Run, store: Path) -> None:
+    told = one_sentence(run("query", "logs", "--start", "-1h", "--store", store))
+    assert "the store ends at 2024-05-01T12:00:02, before the start" in told
+
+
+def test_names_cannot_drive_the_terminal(run: Run, tmp_path: Path) -> None:
+    evil = "x\x1b[31m\nworkbench: all is well"
+    assert "\x1b" not in one_sentence(run("ingest", tmp_path / evil, "--store", tmp_path / "s"))
+    assert "\x1b" not in run(evil).err
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / evil).write_bytes(b"\x93\x01")
+    done = run("ingest", tmp_path / "in", "--store", tmp_path / "s")
+    assert "\x1b" not in done.out + done.err
+    assert [line for line in done.out.splitlines() if line.startswith("workbench:")] == []
+    assert "\N{REPLACEMENT CHARACTER}[31m" in done.out
+
+
+def test_metrics_for_other_programs(run: Run, store: Path) -> None:
+    at = ("--at", "2024-05-01T00:00:00", "--store", store)
+    lines = run("query", "metrics", "vector(1)", "--format", "csv", *at).out.splitlines()
+    assert lines == ["time,value", "2024-05-01T00:00:00.000000000,1.0"]
+    for expr, value in (("vector(1) / 0", "+Inf"), ("vector(-1) / 0", "-Inf")):
+        (record,) = json.loads(run("query", "metrics", expr, "--format", "json", *at).out)
+        assert record["value"] == value
+    clash = run("query", "metrics", 'label_replace(vector(1), "time", "a", "", "")', "--format", "json", *at)
+    (record,) = json.loads(clash.out)
+    assert record == {"time": "2024-05-01T00:00:00.000000000", "time_": "a", "value": 1.0}
+
+
+def test_a_table_of_no_rows_only_counts(run: Run, store: Path) -> None:
+    assert run("query", "spans", "--limit", "0", "--store", store).out == "... 3 more rows (--limit)\n"
+
+
+def test_pages_are_narrowed_to_the_service(
+    run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[Any] = []
+    monkeypatch.setattr("workbench.runbooks.demo.run_all", lambda given, **_: jobs.extend(given))
+    for words in (("--service", "cart"), ()):
+        assert run("investigate", *words, "--store", store, "--out", tmp_path / "report").code == 0
+    assert [job.parameters.get("service") for job in jobs] == ["cart", "cart", None, None]
+
+
+@pytest.mark.parametrize("truth", ["{}", "nope", "[]", '{"service": 1, "kind": null}'])
+def test_evaluate_checks_the_truth_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: str
+) -> None:
+    monkeypatch.setattr("workbench.evaluate.predict_incidents", lambda *_: pytest.fail("the work was begun"))
+    (tmp_path / "data" / "case").mkdir(parents=True)
+    (tmp_path / "data" / "case" / "truth.json").write_text(truth)
+    failed = run("evaluate", "diagnose", "--data", tmp_path / "data")
+    assert failed.code == 2
+    assert str(tmp_path / "data" / "case" / "truth.json") in one_sentence(failed)
+    failed = run("evaluate", "diagnose", "--data", tmp_path / "data", "--predictions", tmp_path / "no" / "file")
+    assert failed.code == 2
+    assert "make it first" in one_sentence(failed)
 
 
 def test_bad_settings_are_one_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

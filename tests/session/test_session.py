@@ -11,10 +11,11 @@ import pytest
 import workbench
 from tests.testing.examples import otlp_logs
 from workbench.errors import InvalidInput, NotFound, QueryError, StoreError
-from workbench.session import Bench, find_store
+from workbench.session import Bench, find_store, metrics_table, portable
 from workbench.session import open as open_bench
 from workbench.signals import (
     build_logs,
+    build_metrics,
     check_events,
     check_logs,
     check_metrics,
@@ -74,9 +75,13 @@ def test_an_empty_store_answers_empty_or_says_so(tmp_path: Path) -> None:
     with open_bench(tmp_path / "store") as bench:
         for check, frame in ((check_logs, bench.logs()), (check_spans, bench.spans()), (check_events, bench.events())):
             assert len(check(frame)) == 0
-        for ask in (lambda: bench.metrics("up"), bench.investigate, bench.service_map, lambda: bench.samples("up")):
-            with pytest.raises(NotFound, match="is empty: ingest telemetry first"):
-                ask()
+        with pytest.raises(NotFound, match="is empty: ingest telemetry first"):
+            bench.investigate()
+        for expr in ("up", "vector(1)"):
+            assert dict(check_metrics(bench.metrics(expr)).sizes) == {"series": 0, "time": 0}
+        assert len(bench.samples("up")) == 0
+        assert len(check_profiles(bench.profiles())) == 0
+        assert bench.service_map().graph.number_of_nodes() == 0
         assert bench.metrics("up", "2024-01-01", "2024-01-02").sizes["series"] == 0
 
 
@@ -89,11 +94,57 @@ def test_windows_default_to_what_is_held_and_are_not_empty(tmp_path: Path) -> No
         assert len(bench.logs()) == 2
         assert len(bench.logs(end="2024-05-01T11:00")) == 1
         assert len(bench.logs(start=pd.Timestamp("2024-05-01T12:30+02:00"))) == 1
-        for start, end in (("2024-05-02", "2024-05-01"), ("2025-01-01", None), (None, "2020-01-01"), ("now", "-1h")):
+        for start, end in (("2024-05-02", "2024-05-01"), ("now", "-1h")):
             with pytest.raises(InvalidInput, match="start must lie before end"):
                 bench.logs(start=start, end=end)
+        with pytest.raises(InvalidInput, match="the store ends at 2024-05-01T11:00:00, before the start 2025-01-01"):
+            bench.logs(start="2025-01-01")
+        with pytest.raises(InvalidInput, match="the store begins at 2024-05-01T10:00:00, not before the end 2020-01"):
+            bench.logs(end="2020-01-01")
         with pytest.raises(InvalidInput, match="is not understood"):
             bench.logs(start="yesterday-ish")
+
+
+def test_an_investigation_needs_telemetry_in_its_window(tmp_path: Path) -> None:
+    with open_bench(tmp_path / "store") as bench:
+        bench.write(build_logs({"time": ["2024-05-01T10:00", "2024-05-01T11:00"]}))
+        told = "no telemetry between 2024-05-01T10:10:00 and 2024-05-01T10:20:00: the store holds 2024-05-01T10:00:00"
+        with pytest.raises(NotFound, match=told):
+            bench.investigate("2024-05-01T10:10", "2024-05-01T10:20")
+        assert len(bench.logs("", "2024-05-01T10:10", "2024-05-01T10:20")) == 0
+
+
+def test_what_is_no_text_number_or_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="store 5 is not a path"):
+        open_bench(5)  # type: ignore[arg-type]
+    with open_bench(tmp_path / "store") as bench:
+        for ask in (bench.logs, bench.spans, bench.events, bench.profiles, bench.metrics, bench.samples):
+            with pytest.raises(InvalidInput, match="None is not text: give a string"):
+                ask(None)  # type: ignore[operator]
+        for step in (float("nan"), float("inf")):
+            with pytest.raises(InvalidInput, match=f"step {step} is not a number of seconds"):
+                bench.metrics("up", step=step)
+        with pytest.raises(InvalidInput, match="source 5 is not a path"):
+            bench.ingest(5)  # type: ignore[arg-type]
+
+
+def test_a_metrics_array_becomes_rows_and_no_label_is_lost() -> None:
+    labels = [{"metric": "m", "time": "a", "value": "b", "time_": "c"}, {"metric": "n"}]
+    array = build_metrics(np.array([[1.0, np.nan], [2.0, 3.0]]), np.array([0, 10**9]), labels)
+    frame = metrics_table(array)
+    assert (frame.columns[0], frame.columns[-1]) == ("time", "value")
+    assert frame["value"].tolist() == [1.0, 2.0, 3.0]
+    assert frame["time"].dtype == np.dtype("datetime64[ns]")
+    assert frame.loc[0, ["time_", "time__", "value_"]].tolist() == ["c", "a", "b"]
+
+
+def test_frames_for_other_programs_keep_nanoseconds_and_infinities() -> None:
+    frame = pd.DataFrame({"time": np.array([1, "NaT"], "datetime64[ns]"), "x": [np.inf, 0.5], "y": [-np.inf, np.nan]})
+    out = portable(frame)
+    assert out["time"].tolist() == ["1970-01-01T00:00:00.000000001", None]
+    assert out["x"].tolist() == ["+Inf", 0.5]
+    assert out["y"].iloc[0] == "-Inf"
+    assert pd.isna(out["y"].iloc[1])
 
 
 def test_results_of_a_recorded_incident_are_the_shapes(recorded: Bench) -> None:
@@ -161,7 +212,8 @@ def test_what_cannot_be_asked_is_one_sentence(recorded: Bench, ask: object, erro
 def test_an_investigation_of_a_recorded_incident(recorded: Bench) -> None:
     found = recorded.investigate()
     assert found.seconds > 0
-    assert found.window == recorded.window()
+    asked = recorded.window()
+    assert asked[0] <= found.window[0] < found.window[1] <= asked[1], "a stretch of unbroken telemetry in the window"
     document = found.to_json()
     assert {"window", "abstained", "hypotheses", "seconds"} <= set(document)
     if not found.abstained:

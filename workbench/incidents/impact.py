@@ -24,7 +24,7 @@ SLOW_QUANTILE = 0.95
 """A request is slow when it takes longer than this share of requests of its operation did before."""
 
 _ENOUGH_CALLS = 30
-_QUIET_BINS = 2
+_NEAR_THE_END = 100
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,15 @@ class Impact:
     Attributes
     ----------
     before, during : Period
-        The part taken as normal, and from the begin of the fault until recovery (or the end of the window).
+        The part taken as normal, and the fault window.
     window : (datetime64[ns], datetime64[ns])
         The part that `during` counts.
     looked : (datetime64[ns], datetime64[ns])
         The whole window of the investigation.
     recovered : datetime64[ns]
-        When affected requests were back at their usual share; NaT when they were not before the window ended.
+        End of the fault window; NaT when it was still going on at the end of the window.
+    accused : bool
+        Whether the investigation named a suspect; when not, `during` is only the part in which something moved.
     services : tuple of str
         Services where the requests came in, busiest first.
     jobs, failed_jobs : int
@@ -77,6 +79,7 @@ class Impact:
     window: Window
     looked: Window
     recovered: np.datetime64
+    accused: bool
     services: tuple[str, ...]
     jobs: int
     failed_jobs: int
@@ -85,12 +88,16 @@ class Impact:
     jobs_query: str
 
     @property
-    def minutes(self) -> float:
-        """Length of `window` in minutes."""
-        return float((self.window[1] - self.window[0]) / np.timedelta64(60, "s"))
+    def length(self) -> str:
+        """Length of `window` in words, and whether it was still going on at the end of what was looked at."""
+        said = wording.duration(self.window[1] - self.window[0])
+        return f"{said} and was still going on at the end of the window" if np.isnat(self.recovered) else said
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a small table to read: one row per figure, columns `incoming`, `before`, `during`."""
+        """Return a small table to read: one row per figure, columns `incoming`, `before` and `during`.
+
+        Where no suspect was named, `during` is called `what moved`.
+        """
         rows: dict[str, Callable[[Period], str]] = {
             "requests": lambda p: f"{p.requests:,}",
             "failed": lambda p: f"{p.failed:,} ({wording.share(p.failed, p.requests)})",
@@ -98,11 +105,11 @@ class Impact:
             "failed or slow": lambda p: f"{p.affected:,} ({wording.share(p.affected, p.requests)})",
             "median": lambda p: wording.milliseconds(p.p50_ns),
             "95th percentile": lambda p: wording.milliseconds(p.p95_ns),
-            "minutes": lambda p: f"{p.seconds / 60:.1f}",
+            "length": lambda p: wording.duration(np.timedelta64(round(p.seconds * 1e9), "ns")),
         }
         cells = {
             name: [f(period) for f in rows.values()]
-            for name, period in (("before", self.before), ("during", self.during))
+            for name, period in (("before", self.before), ("during" if self.accused else "what moved", self.during))
         }
         return pd.DataFrame({"incoming": list(rows), **cells})
 
@@ -155,9 +162,7 @@ def impact(investigation: Investigation) -> Impact:
     fault = investigation.fault or investigation.window
     baseline = investigation.baseline or (investigation.window[0], fault[0])
     requests = _judge(entry, baseline)
-    recovered = _recovered(requests, baseline, investigation.fault, investigation.window[1])
-    until = fault[1] if np.isnat(recovered) else recovered
-    during = (fault[0], max(until, fault[0] + np.timedelta64(1, "ns")))
+    during = (fault[0], max(fault[1], fault[0] + np.timedelta64(1, "ns")))
     jobs = spans[(spans["kind"] == "consumer").to_numpy(bool) & _within(spans["time"].to_numpy(), during)]
     services = tuple(str(name) for name in requests["service"].value_counts().index[:3])
     where = f"{wording.term('service', services[0])} kind:server" if services else "kind:server"
@@ -166,7 +171,8 @@ def impact(investigation: Investigation) -> Impact:
         during=_period(requests, during),
         window=during,
         looked=investigation.window,
-        recovered=recovered,
+        recovered=_recovered(investigation),
+        accused=not investigation.abstained,
         services=services,
         jobs=len(jobs),
         failed_jobs=int((jobs["status"] == "error").sum()),
@@ -211,29 +217,9 @@ def _period(requests: pd.DataFrame, window: Window) -> Period:
     )
 
 
-def _recovered(requests: pd.DataFrame, baseline: Window, fault: Window | None, end: np.datetime64) -> np.datetime64:
-    """Return from when on enough bins in a row are quiet, looking from just before the end of the fault.
-
-    A bin is bad when its affected requests exceed the share before by three standard deviations of a binomial, and are
-    at least two. Bins without a request say nothing; where there are none at all, the end of the fault is returned if
-    enough of the window follows it.
-    """
-    never = np.datetime64("NaT", "ns")
-    if fault is None:
-        return never
-    began = fault[0]
-    width = max(np.timedelta64(10, "s"), (end - began) // 120).astype("timedelta64[ns]")
-    usual = requests[_within(requests["time"].to_numpy(), baseline)]
-    p = float(usual["affected"].mean()) if len(usual) else 0.0
-    after = requests[_within(requests["time"].to_numpy(), (began, end))]
-    index = ((after["time"].to_numpy() - began) // width).astype(np.int64)
-    bins = max(0, int((end - began) // width))
-    total = np.bincount(index, minlength=bins)[:bins]
-    affected = np.bincount(index[after["affected"].to_numpy(bool)], minlength=bins)[:bins]
-    quiet = (affected < 2) | (affected <= p * total + 3 * np.sqrt(p * (1 - p) * total))
-    from_bin = max(0, int((fault[1] - width - began) // width))
-    seen = from_bin + np.flatnonzero(total[from_bin:])
-    if not len(after):
-        return fault[1] if fault[1] + _QUIET_BINS * width <= end else never
-    in_a_row = np.flatnonzero(quiet[seen][:-1] & quiet[seen][1:])
-    return began + int(seen[in_a_row[0]]) * width if len(in_a_row) else never
+def _recovered(investigation: Investigation) -> np.datetime64:
+    """Return the end of the fault window, NaT where there is none or it reaches (to 1 %) the end of what was looked at."""
+    (start, end), fault = investigation.window, investigation.fault
+    if fault is None or fault[1] > end - (end - start) // _NEAR_THE_END:
+        return np.datetime64("NaT", "ns")
+    return fault[1]

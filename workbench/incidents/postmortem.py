@@ -108,8 +108,10 @@ def _summary(investigation: Investigation, suspect: Hypothesis, cost: Impact) ->
     )
     during = cost.during
     if during.requests:
+        lasted = wording.duration(cost.window[1] - cost.window[0])
+        going = " and was still going on at the end of the window" if np.isnat(cost.recovered) else ""
         second = (
-            f"Over {wording.duration(cost.window[1] - cost.window[0])}, {during.failed:,} of {during.requests:,} "
+            f"It lasted {lasted}{going}. In this time, {during.failed:,} of {during.requests:,} "
             f"incoming requests failed and {during.slow:,} were slower than 95 of 100 requests were before."
         )
     else:
@@ -147,7 +149,7 @@ def _impact(cost: Impact) -> tuple[Statement, ...]:
         lines.append(
             Statement(f"Failed background jobs: {cost.failed_jobs:,} of {cost.jobs:,} ({part}).", cost.jobs_query)
         )
-    lines.append(Statement(f"Duration: {cost.minutes:.1f} minutes.", cost.query))
+    lines.append(Statement(f"Duration: it lasted {cost.length}.", cost.query))
     lines.append(
         Statement("How many people does this stand for, and what did it cost (error budget, money, trust)?", draft=True)
     )
@@ -176,7 +178,7 @@ def _times(investigation: Investigation, cost: Impact) -> tuple[Statement, ...]:
     else:
         lines.append(Statement("Detected: no alert is recorded in this window. When did somebody notice?", draft=True))
     if np.isnat(cost.recovered):
-        lines.append(Statement("Resolved: the signals had not returned to normal when the window ended.", cost.query))
+        lines.append(Statement("Resolved: not yet, it was still going on at the end of the window.", cost.query))
     else:
         text = f"Resolved: the signals returned to normal, {wording.duration(cost.recovered - began)} after it began."
         lines.append(Statement(text, cost.query, time=cost.recovered))
@@ -254,7 +256,7 @@ def _detection(investigation: Investigation) -> tuple[Statement, ...]:
 
 def _resolution(cost: Impact) -> tuple[Statement, ...]:
     if np.isnat(cost.recovered):
-        line = Statement("The signals had not returned to normal when the window ended.", cost.query)
+        line = Statement("It was still going on at the end of the window.", cost.query)
     else:
         text = "From here on, the signals were in their usual range."
         line = Statement(text, cost.query, time=cost.recovered)

@@ -43,7 +43,7 @@ class EvidenceRows:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         body = "".join(
             f"<p>{html.escape(e.statement)}<br><code>{html.escape(e.query)}</code></p>"
-            f"{_printable(rows).to_html(index=False, border=0, escape=True)}"
+            f"<div>{_printable(rows).to_html(index=False, border=0, escape=True)}</div>"
             for e, rows in self.parts
         )
         return {"text/plain": repr(self), "text/html": f"<div>{body or '<p>no rows: there is no evidence</p>'}</div>"}

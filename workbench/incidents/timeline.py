@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from workbench.diagnose.investigation import Investigation
+from workbench.diagnose.window import choose_step
 from workbench.incidents import wording
 from workbench.incidents.impact import Impact, impact
 
-__all__ = ["CHANGE_KINDS", "timeline"]
+__all__ = ["CHANGE_KINDS", "anomalies", "timeline"]
 
 CHANGE_KINDS = ("deploy", "config", "scale", "flag")
 """Kinds of events that change a system."""
@@ -40,6 +41,15 @@ def timeline(investigation: Investigation, cost: Impact | None = None) -> pd.Dat
     return frame.sort_values("time", kind="stable", ignore_index=True)
 
 
+def anomalies(investigation: Investigation) -> pd.DataFrame:
+    """Return the anomalies of an investigation with `time` and `end` at the begin of their bins.
+
+    The investigation labels bins by their right end, so an anomaly would seem to begin one bin after what shows it.
+    """
+    found, step = investigation.anomalies, choose_step(investigation.window)
+    return found.assign(time=found["time"] - step, end=found["end"] - step) if len(found) else found
+
+
 def _around(time: np.datetime64) -> tuple[np.datetime64, np.datetime64]:
     return time - _NEAR, time + _NEAR
 
@@ -57,7 +67,7 @@ def _events(investigation: Investigation) -> list[tuple[np.datetime64, str, str,
 
 
 def _anomalies(investigation: Investigation) -> list[tuple[np.datetime64, str, str, str, str]]:
-    found = investigation.anomalies
+    found = anomalies(investigation)
     if found.empty or investigation.fault is None:
         return []
     found = found[(found["time"].to_numpy() >= investigation.fault[0] - np.timedelta64(60, "s"))]
@@ -87,7 +97,7 @@ def _edges(investigation: Investigation, cost: Impact | None) -> list[tuple[np.d
         return []
     cost = cost or impact(investigation)
     service = cost.services[0] if cost.services else ""
-    lines = [(investigation.fault[0], "the signals left their usual range", service, "impact", cost.query)]
+    lines = [(cost.window[0], "the signals left their usual range", service, "impact", cost.query)]
     if not np.isnat(cost.recovered):
         lines.append((cost.recovered, "the signals were back in their usual range", service,
                       "impact", wording.call("spans", "kind:server", _around(cost.recovered))))  # fmt: skip

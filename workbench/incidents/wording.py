@@ -34,7 +34,10 @@ def instant(time: np.datetime64) -> str:
 
 def duration(delta: np.timedelta64) -> str:
     """Return a duration as people say it: `45 s`, `4 min 30 s`, `2 h 5 min`."""
-    seconds = round(float(delta / np.timedelta64(1, "s")))
+    exact = float(delta / np.timedelta64(1, "s"))
+    if 0 < abs(exact) < 1:
+        return f"{exact:.2g} s"
+    seconds = round(exact)
     sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
     hours, rest = divmod(seconds, 3600)
     minutes, seconds = divmod(rest, 60)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from workbench.diagnose.investigation import Investigation, Window
@@ -23,6 +24,9 @@ __all__ = ["Flame", "prepare"]
 
 _PREFERRED = ("cpu", "wall", "samples", "lock", "alloc")
 _GONE = 6
+_WAITING = frozenset(["latency", "lock_contention", "slow_query", "dependency_down", "retry_storm"])
+_FOREIGN = r"(?:^|/)(?:site-packages|dist-packages|python3?\.?\d*)/|^/usr/lib|^<"
+_NEARLY = 0.95
 
 
 def prepare(
@@ -33,6 +37,7 @@ def prepare(
     service: str = "",
     title: str = "Flame graph",
     note: str = "",
+    working: bool = False,
 ) -> FlameData:
     """Return a flame graph.
 
@@ -48,10 +53,16 @@ def prepare(
         Keep samples of this service only.
     note : str, optional
         Why there is nothing to show, when nothing was collected on purpose.
+    working : bool, optional
+        Of wall-clock samples keep only threads at work, where there are some: stacks through the service's own code, of
+        threads that do not stand in one place all the time. Threads that wait for work would hide all others.
     """
     now = _of(profiles, service)
     old = None if before is None else _of(before, service)
     kind = sample_type or _sample_type(now, old)
+    if working and kind == "wall":
+        now, old, idle = _at_work(now, old)
+        note = note or (f"{idle} samples of threads that waited for work are left out." if idle else "")
     counts = (0 if old is None else _count(old, kind), _count(now, kind))
     if not sum(counts):
         return _empty(title, service, note or _why(service))
@@ -73,6 +84,50 @@ def _of(profiles: Profiles, service: str) -> Profiles:
 
 def _count(profiles: Profiles, kind: str) -> int:
     return int((profiles.samples["sample_type"] == kind).sum())
+
+
+def _at_work(now: Profiles, old: Profiles | None) -> tuple[Profiles, Profiles | None, int]:
+    """Return wall-clock samples of threads at work in both windows, and how many others `now` had."""
+    parts = [part.select(part.samples["sample_type"] == "wall") for part in (now, *(() if old is None else (old,)))]
+    # Both windows share one table of stacks; where a thread stands when all is well is what it does without work.
+    idle = _standing(parts[-1] if len(parts[-1]) else parts[0])
+    masks = [
+        _own_code(part) & ~pd.MultiIndex.from_frame(_places(part)[["service", "thread", "stack"]]).isin(idle)
+        for part in parts
+    ]
+    if not any(mask.any() for mask in masks):
+        return now, old, 0
+    kept = [part.select(mask) for part, mask in zip(parts, masks, strict=True)]
+    return kept[0], None if old is None else kept[1], int((~masks[0]).sum())
+
+
+def _own_code(profiles: Profiles) -> npt.NDArray[np.bool_]:
+    """Return which samples run through a file that belongs neither to the runtime nor to an installed package."""
+    files = profiles.frames["file"].fillna("").astype("str")
+    own = ((files != "") & ~files.str.contains(_FOREIGN)).to_numpy(bool)
+    frame, parent = (profiles.stacks[name].to_numpy(np.int64) for name in ("frame", "parent"))
+    # One row more than there are stacks stands for "above the outermost frame" and for samples without a stack.
+    through = np.append(own[frame], False)
+    jump = np.append(np.where(parent < 0, len(parent), parent), len(parent))
+    while (jump != len(parent)).any():
+        through, jump = through | through[jump], jump[jump]
+    found: npt.NDArray[np.bool_] = through[profiles.samples["stack"].to_numpy(np.int64)]
+    return found
+
+
+def _standing(profiles: Profiles) -> pd.Index[Any]:
+    """Return where threads stand nearly all the time, such as in their main loop: (service, thread, stack)."""
+    table = _places(profiles)
+    held = table.groupby(["service", "thread", "stack"])["value"].sum()
+    total = held.groupby(level=["service", "thread"]).transform("sum")
+    return held.index[(held >= _NEARLY * total) & (held.index.get_level_values("thread") != "")]
+
+
+def _places(profiles: Profiles) -> pd.DataFrame:
+    samples = profiles.samples
+    thread = samples["thread"].fillna("").astype("str") if "thread" in samples.columns else ""
+    value = samples["value"].to_numpy(np.float64)
+    return pd.DataFrame({"service": samples["service"], "thread": thread, "stack": samples["stack"], "value": value})
 
 
 def _sample_type(*parts: Profiles | None) -> str:
@@ -150,7 +205,7 @@ class Flame:
         investigation = inputs[0]
         profiles = investigation.telemetry.profiles
         recorded = set(profiles.samples["service"].unique())
-        suspects = list(dict.fromkeys(h.service for h in investigation.hypotheses))
+        suspects = [] if investigation.abstained else list(dict.fromkeys(h.service for h in investigation.hypotheses))
         service = next((s for s in suspects if s in recorded), "")
         if suspects and not service:
             why = _why(suspects[0]) if not recorded else _others(suspects[0], sorted(recorded))
@@ -158,12 +213,15 @@ class Flame:
         now = _between(profiles, investigation.fault or investigation.window)
         before = _between(profiles, investigation.baseline) if investigation.fault and investigation.baseline else None
         kind = _named_type(investigation, service, {str(t) for t in profiles.samples["sample_type"].unique()})
-        data = prepare(now, before, **({"service": service, "sample_type": kind} | options))
+        data = prepare(now, before, **({"service": service, "sample_type": kind, "working": True} | options))
         return Figure(self.name, data, self.drawing)
 
 
 def _named_type(investigation: Investigation, service: str, known: set[str]) -> str | None:
-    """Return the sample type that the evidence against a service speaks of, None when it speaks of none."""
+    """Return wall-clock time for a service suspected of waiting, else what the evidence speaks of, else None."""
+    first = next((h.kind for h in investigation.hypotheses if h.service == service), "")
+    if first in _WAITING and "wall" in known:
+        return "wall"
     queries = [
         e.query for h in investigation.hypotheses if h.service == service for e in h.evidence if "profiles" in e.query
     ]

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from workbench.diagnose.investigation import Investigation, Window
+from workbench.incidents.timeline import anomalies
 from workbench.panels.data import Chart, Episode, Line, MetricData
 from workbench.panels.figure import Drawing, Figure
 from workbench.panels.interactive import charts
@@ -29,6 +30,7 @@ __all__ = ["Metric", "chart", "prepare"]
 _THRESHOLD = 4.0
 _LINES = 8
 _MIN_BAND = 8
+_MUCH = 0.25
 
 
 def prepare(
@@ -190,20 +192,30 @@ class Metric:
 
 def _of_investigation(investigation: Investigation, most: int = 8) -> MetricData:
     baseline, fault = investigation.baseline, investigation.fault
-    made = tuple(
+    made = [
         chart(
             s.title, s.service, s.unit, s.time, s.names, s.values, baseline=baseline, fault=fault,
             episodes=_episodes_of(investigation, s.service, s.metric),
         )
-        for s in choose(investigation)[:most]
-    )  # fmt: skip
+        for s in choose(investigation)
+    ]  # fmt: skip
+    # A series that kept its range says little beside those that left it.
+    told = tuple([c for c in made if _left(c, fault)] or made)[:most]
     note = "" if made else "No traces and no metrics of a suspect lie in this window: there is nothing to draw."
-    return MetricData("What moved", investigation.window, baseline, fault, made, note)
+    return MetricData("What moved", investigation.window, baseline, fault, told, note, not investigation.abstained)
+
+
+def _left(drawn: Chart, fault: Window | None) -> bool:
+    """Return whether a chart has an anomaly, in the fault window where there is one, or several lines that moved."""
+    if fault is not None and len(drawn.lines) > 1 and not drawn.episodes:
+        size = max(abs(drawn.before), abs(drawn.during))
+        return bool(abs(drawn.during - drawn.before) >= _MUCH * size > 0)
+    return any(fault is None or (e.start < fault[1] and e.end > fault[0]) for e in drawn.episodes)
 
 
 def _episodes_of(investigation: Investigation, service: str, metric: str) -> list[Episode] | None:
     """Return the anomalies the investigation itself found on this series; None where it found none."""
-    found = investigation.anomalies
+    found = anomalies(investigation)
     if not len(found) or not metric or "series" not in found.columns:
         return None
     names = found["series"].fillna("").astype("str").str.partition("{")[0]

@@ -22,7 +22,7 @@ __all__ = ["Templates", "prepare", "surprise"]
 _PARTS = 36
 _ROWS = 14
 _TELLING = 9.0  # twice the log-likelihood ratio; chance gives this to three templates in a thousand
-_LEAST = 5
+_FEW = 3  # lines; fewer of a new template are chance
 
 
 def prepare(
@@ -34,6 +34,7 @@ def prepare(
     service: str = "",
     title: str = "Log templates",
     limit: int = _ROWS,
+    accused: bool = True,
 ) -> TemplatesData:
     """Return the templates of a logs frame, those that changed most first.
 
@@ -47,6 +48,8 @@ def prepare(
         Keep lines of this service only.
     limit : int
         Most templates shown.
+    accused : bool
+        Whether `fault` is a fault; when not, it is called what moved.
     """
     kept = logs if not service else logs[logs["service"] == service]
     if window is not None:
@@ -54,19 +57,24 @@ def prepare(
     kept = kept.reset_index(drop=True)
     extent = window if window is not None else _extent(kept)
     if not len(kept):
-        return TemplatesData(title, extent, fault, (), 0, 0, (0, -1), False, "No log lines lie in this window.")
+        return TemplatesData(
+            title, extent, fault, (), 0, 0, (0, -1), False, "No log lines lie in this window.", accused
+        )
     ids, names = _mined(kept["body"])
     table = _table(kept, ids, len(names), extent, baseline, fault)
     compared = fault is not None and baseline is not None
     order = table.sort_values(["score", "severity", "during"], ascending=False, kind="stable").head(limit)
     if compared:
-        order = order[(order["score"] >= _TELLING) | order["new"] | (np.arange(len(order)) < _LEAST)]
+        order = order[(order["score"] >= _TELLING) | (order["new"] & (order["during"] >= _FEW))]
     rows = tuple(
         _row(int(i), row, names, kept, ids, extent)
         for i, row in zip(order.index, order.to_dict("records"), strict=True)
     )
     hot = _parts_of(fault, extent) if fault is not None else (0, -1)
-    return TemplatesData(title, extent, fault, rows, len(table), len(kept), hot, compared)
+    note = "" if rows else "No template changed: each was written about as often in the fault window as before."
+    if not accused:
+        note = note.replace("in the fault window", "in what moved")
+    return TemplatesData(title, extent, fault, rows, len(table), len(kept), hot, compared, note, accused)
 
 
 def _extent(logs: pd.DataFrame) -> Window:
@@ -180,5 +188,8 @@ class Templates:
         if not (inputs and isinstance(inputs[0], Investigation)):
             return Figure(self.name, prepare(*inputs, **options), self.drawing)
         investigation = inputs[0]
-        windows = {"window": investigation.window, "baseline": investigation.baseline, "fault": investigation.fault}
+        windows = {
+            "window": investigation.window, "baseline": investigation.baseline, "fault": investigation.fault,
+            "accused": not investigation.abstained,
+        }  # fmt: skip
         return Figure(self.name, prepare(investigation.telemetry.logs, **(windows | options)), self.drawing)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.diagnose.investigation import Investigation, Window
+from workbench.incidents.timeline import anomalies
 from workbench.panels.data import Lane, Mark, TimelineData
 from workbench.panels.figure import Drawing, Figure
 from workbench.panels.interactive import charts
@@ -33,6 +34,7 @@ def prepare(
     suspects: Sequence[str] = (),
     title: str = "Timeline",
     lanes: int = _LANES,
+    accused: bool = True,
 ) -> TimelineData:
     """Return the lanes of a timeline.
 
@@ -46,6 +48,8 @@ def prepare(
         Services to put first, most likely first.
     lanes : int
         Most services shown; the rest are counted.
+    accused : bool
+        Whether `fault` is a fault; when not, it is called what moved.
     """
     shown = _inside(events, window)
     extent = window if window is not None else _extent(shown)
@@ -59,7 +63,15 @@ def prepare(
         rank = suspects.index(service) + 1 if service in suspects else 0
         made.append(Lane(service, rank, marks, episodes, hidden))
     return TimelineData(
-        title, extent, baseline, fault, tuple(made), max(0, len(order) - lanes), len(shown), int(anomalous.sum())
+        title,
+        extent,
+        baseline,
+        fault,
+        tuple(made),
+        max(0, len(order) - lanes),
+        len(shown),
+        int(anomalous.sum()),
+        accused,
     )
 
 
@@ -146,10 +158,11 @@ class Timeline:
         if not (inputs and isinstance(inputs[0], Investigation)):
             return Figure(self.name, prepare(*inputs, **options), self.drawing)
         investigation = inputs[0]
-        suspects = tuple(dict.fromkeys(h.service for h in investigation.hypotheses))[:3]
+        named = () if investigation.abstained else investigation.hypotheses
+        suspects = tuple(dict.fromkeys(h.service for h in named))[:3]
         told = {
             "window": investigation.window, "baseline": investigation.baseline, "fault": investigation.fault,
-            "suspects": suspects,
+            "suspects": suspects, "accused": not investigation.abstained,
         }  # fmt: skip
         return Figure(self.name, prepare(_together(investigation), **(told | options)), self.drawing)
 
@@ -158,7 +171,7 @@ def _together(investigation: Investigation) -> pd.DataFrame:
     """Return stored events and the investigation's anomalies as one table, without stored anomalies of another run."""
     events = investigation.telemetry.events
     events = events[events["kind"] != "anomaly"]
-    parts = [part for part in (events, investigation.anomalies) if len(part)]
+    parts = [part for part in (events, anomalies(investigation)) if len(part)]
     if not parts:
         return events
     return pd.concat(parts, ignore_index=True).sort_values("time", kind="stable", ignore_index=True)

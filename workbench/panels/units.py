@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.incidents import wording
 from workbench.panels.escape import clean, clip
 
 __all__ = [
@@ -50,14 +51,15 @@ def number(value: float) -> str:
 
 
 def duration(ns: float) -> str:
-    """Return a duration given in nanoseconds: `850 ns`, `12.3 ms`, `1.24 s`, `2 m 10 s`, `1 h 5 m`."""
+    """Return a duration given in nanoseconds: `850 ns`, `12.3 ms`, `1.24 s`, `2 min 10 s`, `1 h 5 min`.
+
+    From a minute on the wording is that of `workbench.incidents.wording`.
+    """
     if not math.isfinite(ns):
         return "\u2013"
     size = abs(ns)
-    if size >= 3600e9:
-        return f"{int(ns // 3600e9)} h {int(ns % 3600e9 // 60e9)} m"
-    if size >= 120e9:
-        return f"{int(ns // 60e9)} m {int(ns % 60e9 // 1e9)} s"
+    if size >= 59.5e9:
+        return wording.duration(np.timedelta64(round(ns), "ns"))
     for factor, suffix in ((1e9, "s"), (1e6, "ms"), (1e3, "\u00b5s")):
         if size >= factor:
             return f"{_three(ns / factor)} {suffix}"
@@ -121,10 +123,10 @@ def clock(time: np.datetime64, seconds: bool = True) -> str:
 
 
 def span(start: np.datetime64, end: np.datetime64) -> str:
-    """Return a window as `2025-03-01 12:00:00 \u2013 12:15:00 UTC (15 m 0 s)`."""
+    """Return a window as `2025-03-01 12:00:00 \u2013 12:15:00 UTC (15 min)`."""
     first, last = pd.Timestamp(start), pd.Timestamp(end)
     tail = last.strftime("%H:%M:%S") if first.date() == last.date() else last.strftime("%Y-%m-%d %H:%M:%S")
-    length = duration(float((end - start) / np.timedelta64(1, "ns")))
+    length = wording.duration(end - start)
     return f"{first.strftime('%Y-%m-%d %H:%M:%S')} \u2013 {tail} UTC ({length})"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -53,6 +54,7 @@ def to_page(nb: Any, title: str | None = None) -> str:
         content = read(nb, _UNSHOWN | {"parameters"})
     except InvalidInput:
         given, content = {}, read(nb, _UNSHOWN)
+    runbook = PurePosixPath(str(run.get("input_path", "")).replace("\\", "/")).stem
     script = _script()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_STATIC),
@@ -69,7 +71,8 @@ def to_page(nb: Any, title: str | None = None) -> str:
         page=content,
         facts=_facts(content, run, given),
         parameters={name: _shown(value) for name, value in given.items()},
-        runbook=PurePosixPath(str(run.get("input_path", "")).replace("\\", "/")).stem,
+        runbook=runbook,
+        again=_again(runbook, run.get("parameters", {}), content.window),
     )
 
 
@@ -127,6 +130,20 @@ def _instant(text: Any) -> str:
     except ValueError:
         return whole[:60]
     return (at.astimezone(UTC) if at.tzinfo else at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _again(runbook: str, given: dict[str, Any], window: tuple[str, str] | None) -> str:
+    """Return the command that makes this page again, with placeholders for paths, which are private."""
+    known = {name: str(value) for name, value in given.items() if value is not None}
+    if window is not None:
+        known |= {"start": window[0], "end": window[1]}
+    words = []
+    for name, value in ({"store": ""} | known).items():
+        if name == "store" or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute():
+            words.append(f"-p {shlex.quote(name)} PATH_OF_THE_{re.sub('[^A-Z0-9]', '_', name.upper())}")
+        else:
+            words.append(f"-p {shlex.quote(name)} {shlex.quote(value)}")
+    return f"workbench runbook run {shlex.quote(runbook)} {' '.join(words)} --out again.ipynb"
 
 
 def _shown(value: Any) -> str:

@@ -75,7 +75,7 @@ def _chart(hv: Any, chart: Chart, data: MetricData, index: int) -> Any:
     value, time = hv.Dimension(f"value{index}", label=unit), hv.Dimension("time")
     parts: list[Any] = []
     if data.fault is not None:
-        parts.append(_spans(hv, [data.fault], LIGHT["bad"], 0.08))
+        parts.append(_spans(hv, [data.fault], LIGHT["bad" if data.accused else "muted"], 0.08))
     if chart.episodes:
         parts.append(_spans(hv, [(e.start, e.end) for e in chart.episodes], LIGHT["bad"], 0.1))
     if chart.low is not None and chart.high is not None:
@@ -108,7 +108,9 @@ def timeline(data: TimelineData) -> Any:
     tips = [("time", "@at"), ("kind", "@kind"), ("service", "@who"), ("what", "@what"), ("lasted", "@lasted")]
     columns = ["kind", "who", "what", "at", "lasted", "strength"]
     axis = hv.Dimension("lane")
-    parts: list[Any] = [_spans(hv, [data.fault], LIGHT["bad"], 0.08)] if data.fault is not None else []
+    parts: list[Any] = (
+        [_spans(hv, [data.fault], LIGHT["bad" if data.accused else "muted"], 0.08)] if data.fault is not None else []
+    )
     long = rows[rows["end"].notna()]
     if len(long):
         bars = hv.Segments(

@@ -99,7 +99,7 @@ def html(data: FlameData) -> str:
     keys = None
     if data.before is not None:
         keys = legend(
-            swatch("up", "larger share during the incident"), swatch("down", "smaller share"),
+            swatch("up", "larger share during than before"), swatch("down", "smaller share"),
             swatch("same", "within half a point"), el("span", "width: mean of both shares"),
         )  # fmt: skip
     return fragment(
@@ -112,7 +112,7 @@ def _remarks(data: FlameData, drawn: int) -> list[Safe]:
     said = []
     if data.gone:
         gone = ", ".join(f"{clip(clean(name), 60)} ({share(part)} before)" for name, part in data.gone)
-        said.append(note(f"Gone during the incident: {gone}."))
+        said.append(note(f"Gone: {gone}."))
     quiet = []
     if data.folded:
         first, last = clip(clean(data.folded[0]), 40), clip(clean(data.folded[-1]), 40)
@@ -130,7 +130,7 @@ def _picture(data: FlameData, rows: npt.NDArray[np.int64]) -> Safe:
     levels = int(data.depth[rows].max(initial=0)) + 1
     frames = join(_frame(data, i) for i in rows.tolist())
     named = f"{title(data)}: {len(rows)} frames, {subtitle(data)}"
-    return svg(named, _WIDTH, levels * _ROW + 2, frames, data_zoom=f"{_WIDTH:.0f}")
+    return svg(named, _WIDTH, levels * _ROW + 2, frames, data_zoom=f"{_WIDTH:.0f}", least=True)
 
 
 def _frame(data: FlameData, i: int) -> Safe:

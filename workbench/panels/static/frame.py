@@ -45,7 +45,9 @@ def fragment(panel: str, title: str, subtitle: str, *body: str | None) -> str:
     return el("div", _style(), head, sub, *body, class_=f"{kind} mathjax_ignore tex2jax_ignore", data_panel=panel)
 
 
-def svg(title: str, width: float, height: float, *body: str | None, wide: bool = False, least: bool = False, **more: object) -> Safe:
+def svg(
+    title: str, width: float, height: float, *body: str | None, wide: bool = False, least: bool = False, **more: object
+) -> Safe:
     """Return a picture that scales down to its container; a `wide` one scrolls instead.
 
     One with a `least` width scales down as far as its text can be read, then scrolls.

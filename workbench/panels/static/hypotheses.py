@@ -53,7 +53,9 @@ def html(data: HypothesesData) -> str:
     """Return the conclusion as a fragment: ranked cards, or plainly why there are none."""
     sub = span(*data.window) if data.window is not None else ""
     if data.fault is not None:
-        sub += f" \u00b7 fault {clock(data.fault[0])}\u2013{clock(data.fault[1])}"
+        sub += (
+            f" \u00b7 {'what moved' if data.abstained else 'fault'} {clock(data.fault[0])}\u2013{clock(data.fault[1])}"
+        )
     if data.seconds:
         sub += f" \u00b7 {number(data.seconds)} s of analysis"
     cards = el("div", *(_card(card, data.abstained) for card in data.cards), class_="wb-cards") if data.cards else None
@@ -93,7 +95,7 @@ def _finding(finding: Finding) -> Safe:
         meta.append(f"since {clock(finding.onset)}")
     if finding.rows:
         meta.append(f"{number(finding.rows)} rows")
-    meta.append(f"strength {finding.strength:.0f}")
+    meta.append(f"strength {finding.strength:.0f} dB")
     query = el("div", el("code", clip(clean(finding.query), 600), class_="wb-code wb-q")) if finding.query else None
     said = el(
         "div", el("div", clip(clean(finding.statement), 800)), query, el("div", " \u00b7 ".join(meta), class_="wb-meta")

@@ -25,7 +25,9 @@ def text(data: MetricData) -> str:
     """Return the charts as lines of text with sparklines."""
     lines = [clean(data.title), span(*data.window)]
     if data.fault is not None:
-        lines.append(f"fault {clock(data.fault[0])} \u2013 {clock(data.fault[1])}")
+        lines.append(
+            f"{'fault' if data.accused else 'what moved'} {clock(data.fault[0])} \u2013 {clock(data.fault[1])}"
+        )
     for chart in data.charts:
         lines += ["", f"  {_heading(chart)}  {_change(chart)}".rstrip()]
         for line in chart.lines:
@@ -71,7 +73,8 @@ def html(data: MetricData) -> str:
     if any(c.episodes for c in data.charts):
         entries.append(swatch("anomaly", "anomalous"))
     if data.fault is not None:
-        entries.append(swatch("fault", f"fault window {clock(data.fault[0])}\u2013{clock(data.fault[1])}"))
+        kind, name = ("fault", "fault window") if data.accused else ("moved", "what moved")
+        entries.append(swatch(kind, f"{name} {clock(data.fault[0])}\u2013{clock(data.fault[1])}"))
     cells = el("div", *(_cell(chart, data) for chart in data.charts), class_="wb-grid2")
     rows = [
         (clip(clean(c.title), 80), clean(c.service), quantity(c.before, c.unit), quantity(c.during, c.unit), _when(c))
@@ -167,7 +170,16 @@ def _picture(chart: Chart, data: MetricData) -> Safe:
     parts: list[str | None] = [*_grid(axes, chart, data)]
     if data.fault is not None:
         a, b = axes.one(data.fault[0]), axes.one(data.fault[1])
-        parts.append(el("rect", x=a, y=_TOP, width=max(b - a, 1.0), height=below - _TOP, class_="wb-faultband"))
+        parts.append(
+            el(
+                "rect",
+                x=a,
+                y=_TOP,
+                width=max(b - a, 1.0),
+                height=below - _TOP,
+                class_="wb-faultband" if data.accused else "wb-movedband",
+            )
+        )
     for i, episode in enumerate(chart.episodes):
         a, b = axes.one(episode.start), axes.one(episode.end)
         wide = max(b - a, 2.0)

@@ -60,7 +60,9 @@ def node_figures(node: MapNode) -> str:
 
 def failing(item: MapEdge | MapNode) -> tuple[float, float]:
     """Return the share that fails now and before: of an edge its calls, of a node the calls to it."""
-    pair = (item.failed, item.failed_before) if isinstance(item, MapNode) else (item.error_share, item.error_share_before)
+    pair = (
+        (item.failed, item.failed_before) if isinstance(item, MapNode) else (item.error_share, item.error_share_before)
+    )
     return pair[0] if math.isfinite(pair[0]) else 0.0, pair[1] if math.isfinite(pair[1]) else 0.0
 
 
@@ -151,6 +153,8 @@ def _picture(data: ServiceMapData) -> Safe:
     nodes = join(_node(n, sizes[n.service]) for n in data.nodes)
     body = el("g", edges, nodes, labels, transform=f"translate(0 {lift:.1f})")
     title = f"{clean(data.title)}: {len(data.nodes)} services, {len(data.edges)} connections"
+    if not data.accused:
+        body = el("g", body, class_="wb-neutral")
     return svg(title, width, height, body, wide=width > 980, least=width > 700)
 
 

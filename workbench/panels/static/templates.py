@@ -23,6 +23,7 @@ _LEVELS = (
     (5, "debug", ""),
     (1, "trace", ""),
 )
+_KEY = {True: ("bad", "lines during the fault window"), False: ("muted", "lines during what moved")}
 _WILD = re.compile(r"(<\*>)")
 _WIDTH, _HEIGHT = 116.0, 26.0
 
@@ -37,28 +38,36 @@ def text(data: TemplatesData) -> str:
     lines = [clean(data.title), span(*data.window), f"{data.lines} lines, {data.templates} templates"]
     for row in data.rows:
         flag = "new " if row.new else "    "
-        counts = f"{row.before:>6} \u2192 {row.during:<6}" if data.compared else f"{row.during:>6} lines"
+        counts = f"{row.during:>6} lines"
+        if data.compared:
+            counts = f"{_per_minute(row.rate_before):>6} \u2192 {_per_minute(row.rate_during):<6}/min"
         name = severity_name(row.severity)[0]
         lines.append(f"  {flag}{name:5} {counts} {clip(clean(row.service), 30):14} {clip(clean(row.template), 140)}")
     return "\n".join([*lines, *([clean(data.note)] if data.note else [])])
 
 
+def _per_minute(rate: float) -> str:
+    return number(60 * rate)
+
+
 def html(data: TemplatesData) -> str:
     """Return the templates as a fragment: a table with a sparkline, counts and an example in each row."""
     if not data.rows:
-        return fragment("templates", data.title, span(*data.window), note(data.note))
+        known = f" \u00b7 {number(data.lines)} lines, {data.templates} templates" if data.lines else ""
+        return fragment("templates", data.title, span(*data.window) + known, note(data.note))
     sub = f"{span(*data.window)} \u00b7 {number(data.lines)} lines, {data.templates} templates"
-    names = ("", "template", "service", "over time", "before", "during", "")
+    names = ("", "template", "service", "over time", "before/min", "during/min", "change")
     if not data.compared:
         names = ("", "template", "service", "over time", "", "lines", "")
     right = {4, 5, 6}
     head = el("tr", *(el("th", n, scope="col", class_="wb-r" if i in right else None) for i, n in enumerate(names)))
     body = join(_row(row, data) for row in data.rows)
     listed = el("table", el("caption", data.title), el("thead", head), el("tbody", body), class_="wb-t")
-    keys = legend(swatch("bad", "lines during the fault window")) if data.fault is not None else None
+    keys = legend(swatch(*_KEY[data.accused])) if data.fault is not None else None
     left = data.templates - len(data.rows)
     rest = note(f"{left} more templates changed less or not at all and are not shown.") if left else None
-    return fragment("templates", data.title, sub, keys, el("div", listed, class_="wb-scroll"), rest)
+    shown = el("div", listed, class_="wb-scroll" if data.accused else "wb-scroll wb-neutral", tabindex=0)
+    return fragment("templates", data.title, sub, keys, shown, rest)
 
 
 def _row(row: TemplateRow, data: TemplatesData) -> Safe:
@@ -69,10 +78,10 @@ def _row(row: TemplateRow, data: TemplatesData) -> Safe:
     cells = (
         el("td", chip(name, kind)),
         el("td", el("code", *parts, class_="wb-code"), *_example(row)),
-        el("td", clip(clean(row.service), 60)),
+        el("td", clip(clean(row.service), 24), class_="wb-firm"),
         el("td", _spark(row, data)),
-        el("td", number(row.before) if data.compared else "", class_="wb-r"),
-        el("td", number(row.during), class_="wb-r"),
+        el("td", _per_minute(row.rate_before) if data.compared else "", class_="wb-r"),
+        el("td", _per_minute(row.rate_during) if data.compared else number(row.during), class_="wb-r"),
         el("td", _change(row, data), class_="wb-r"),
     )
     return el("tr", *cells)

@@ -24,7 +24,7 @@ def text(data: TimelineData) -> str:
     """Return the timeline as lines of text, in time order."""
     lines = [clean(data.title), span(*data.window)]
     if data.fault is not None:
-        lines.append(f"fault {clock(data.fault[0])} \u2013 {clock(data.fault[1])}")
+        lines.append(f"{_named(data.accused)} {clock(data.fault[0])} \u2013 {clock(data.fault[1])}")
     rows = sorted(_rows(data), key=lambda row: row[0])
     width = max((len(row[2]) for row in rows), default=0)
     lines += [
@@ -33,6 +33,10 @@ def text(data: TimelineData) -> str:
     if not rows:
         lines.append("  Nothing happened that was recorded in this window.")
     return "\n".join(lines + _left_out(data))
+
+
+def _named(accused: bool) -> str:
+    return "fault" if accused else "what moved"
 
 
 def _rows(data: TimelineData) -> list[tuple[np.datetime64, str, str, str]]:
@@ -44,26 +48,32 @@ def _rows(data: TimelineData) -> list[tuple[np.datetime64, str, str, str]]:
 
 
 def _sentence(mark: Mark) -> str:
-    extra = f" and {mark.count - 1} more series" if mark.count > 1 else ""
+    extra = f" (+{mark.count - 1} more series)" if mark.count > 1 else ""
     score = f", score {mark.score:.1f}" if mark.score else ""
     length = "" if np.isnat(mark.end) else f" ({duration(float((mark.end - mark.start) / np.timedelta64(1, 'ns')))})"
     return clip(clean(mark.title), 160) + extra + score + length
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else word + "s"
 
 
 def _left_out(data: TimelineData) -> list[str]:
     hidden = sum(lane.hidden for lane in data.lanes)
     said = []
     if data.more_services:
-        said.append(f"{data.more_services} more services had events and are not shown.")
+        said.append(f"{data.more_services} more {_plural('service', data.more_services)} with events not shown.")
     if hidden:
-        said.append(f"{hidden} less severe events are not shown.")
+        said.append(f"{hidden} less severe {_plural('event', hidden)} not shown.")
     return said
 
 
 def html(data: TimelineData) -> str:
     """Return the timeline as a fragment: lanes in one picture, and the same as a table."""
     said = _left_out(data)
-    sub = f"{span(*data.window)} \u00b7 {data.events - data.anomalies} events, {data.anomalies} anomalies"
+    others = data.events - data.anomalies
+    found = f"{data.anomalies} {'anomaly' if data.anomalies == 1 else 'anomalies'}"
+    sub = f"{span(*data.window)} \u00b7 {others} {_plural('event', others)}, {found}"
     if not data.lanes:
         return fragment("timeline", data.title, sub, note("Nothing happened that was recorded in this window."))
     kinds = dict.fromkeys(m.kind for lane in data.lanes for m in lane.marks)
@@ -71,14 +81,14 @@ def html(data: TimelineData) -> str:
     if data.anomalies:
         entries.append(swatch("anomaly", "anomaly, stronger is darker"))
     if data.fault is not None:
-        entries.append(swatch("fault", "fault window"))
+        entries.append(swatch(*(("fault", "fault window") if data.accused else ("moved", "what moved"))))
     if data.baseline is not None:
         entries.append(swatch("baseline", "taken as normal"))
     rows = sorted(_rows(data), key=lambda row: row[0])
     listed = table("Events", ("time", "kind", "service", "what"), [(clock(a), k, s, w) for a, k, s, w in rows])
     return fragment(
         "timeline", data.title, sub, _picture(data), legend(*entries), note(" ".join(said)) if said else None,
-        details(f"{len(rows)} entries as a table", listed),
+        details(f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'} as a table", listed),
     )  # fmt: skip
 
 
@@ -113,7 +123,7 @@ def _picture(data: TimelineData) -> Safe:
     ]
     stripes, rest = join(p[0] for p in lanes), join(p[1] for p in lanes)
     title = f"{clean(data.title)}: {len(data.lanes)} services, {span(*data.window)}"
-    return svg(title, _WIDTH, bottom + 4, stripes, join(marks), _windows(data, x, bottom), rest)
+    return svg(title, _WIDTH, bottom + 4, stripes, join(marks), _windows(data, x, bottom), rest, least=True)
 
 
 def _windows(data: TimelineData, x: _Scale, bottom: float) -> Safe:
@@ -138,15 +148,16 @@ def _windows(data: TimelineData, x: _Scale, bottom: float) -> Safe:
             )
     if data.fault is not None:
         a, b = x(data.fault[0]), x(data.fault[1])
-        caption = f"fault {clock(data.fault[0])}\u2013{clock(data.fault[1])}"
+        kind, tone = ("fault", "wb-redtext") if data.accused else ("moved", "wb-dim")
+        caption = f"{_named(data.accused)} {clock(data.fault[0])}\u2013{clock(data.fault[1])}"
         half = text_width(caption, 10.5) / 2
         centre = min(max((a + b) / 2, _LEFT + half), _WIDTH - _RIGHT - half)
         parts += [
-            el("rect", x=a, y=24.0, width=max(b - a, 1.0), height=bottom - 24.0, class_="wb-faultband"),
-            el("line", x1=a, x2=a, y1=24.0, y2=bottom, class_="wb-faultedge"),
-            el("line", x1=b, x2=b, y1=24.0, y2=bottom, class_="wb-faultedge"),
-            el("rect", x=a, y=19.0, width=max(b - a, 1.0), height=3, class_="wb-faultbar"),
-            el("text", caption, x=centre, y=13.0, text_anchor="middle", class_="wb-redtext wb-small wb-strong"),
+            el("rect", x=a, y=24.0, width=max(b - a, 1.0), height=bottom - 24.0, class_=f"wb-{kind}band"),
+            el("line", x1=a, x2=a, y1=24.0, y2=bottom, class_=f"wb-{kind}edge"),
+            el("line", x1=b, x2=b, y1=24.0, y2=bottom, class_=f"wb-{kind}edge"),
+            el("rect", x=a, y=19.0, width=max(b - a, 1.0), height=3, class_=f"wb-{kind}bar"),
+            el("text", caption, x=centre, y=13.0, text_anchor="middle", class_=f"{tone} wb-small wb-strong"),
         ]
     return join(parts)
 
@@ -199,7 +210,7 @@ def _pack(
 
 
 def _label(mark: Mark, room: float) -> str:
-    more = f" +{mark.count - 1}" if mark.kind == "anomaly" and mark.count > 1 else ""
+    more = f" +{mark.count - 1} more" if mark.kind == "anomaly" and mark.count > 1 else ""
     return fit(mark.title, min(room, _LABEL) - text_width(more, 11), 11) + more
 
 
