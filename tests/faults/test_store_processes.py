@@ -151,7 +151,9 @@ def test_killed_processes_lose_nothing_acknowledged(tmp_path, victim, attempts):
             first += [writer.stdout.readline() for _ in range(10)]
         for process in (writer, sealer):
             process.kill()
-        rest = writer.communicate()[0].split("\n")[:-1]
+        # Not `communicate`: it would lose the lines that `readline` has already taken from the pipe.
+        rest = writer.stdout.read().split("\n")[:-1]
+        writer.communicate()
         sealer.communicate()
         acknowledged[f"w{attempt}"] = len(first) + len(rest)
     check(folder, acknowledged, {me: count + 1 for me, count in acknowledged.items()})
