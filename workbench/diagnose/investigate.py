@@ -46,13 +46,11 @@ def investigate(telemetry: Telemetry, service: str | None = None) -> Investigati
     Raises
     ------
     NotFound
-        If `service` is not in the telemetry, or there is none in the window.
+        If `service` is not in the telemetry.
     """
     began = clock.perf_counter()
     suspects = _suspects(traces.service_map(telemetry.spans).graph, service)
-    seen = [_look(cut(telemetry, window)) for window in stretches(telemetry)]
-    if not seen:
-        raise NotFound(f"there is no telemetry from {telemetry.window[0]} to {telemetry.window[1]}: widen the window.")
+    seen = [_look(cut(telemetry, window)) for window in stretches(telemetry) or [telemetry.window]]
     best = max(seen, key=lambda look: look.weight)
     hypotheses = _explain(best, suspects)
     # Two kinds of one service share its probability; the service is what has to be likelier than not.
@@ -140,6 +138,8 @@ def _baseline(telemetry: Telemetry, fault: Window) -> Window | None:
 def _summary(hypotheses: tuple[Hypothesis, ...], look: _Look, service: str | None) -> str:
     start, stop = (_clock(t) for t in look.telemetry.window)
     steps = int((look.telemetry.window[1] - look.telemetry.window[0]) // choose_step(look.telemetry.window))
+    if look.telemetry.spans.empty and look.telemetry.logs.empty and not look.telemetry.metrics.n_samples:
+        return f"There is no telemetry from {start} to {stop} UTC: widen the window."
     if look.fault is None and steps < _FEW_STEPS:
         return f"The telemetry from {start} to {stop} UTC is too short to tell normal from not; widen the window."
     if look.fault is None:

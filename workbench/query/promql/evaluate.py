@@ -181,7 +181,8 @@ class Evaluator:
 
     def samples(self, matchers: Sequence[Matcher], moments: Ints, back: int) -> Samples:
         """Return the samples a selector may need, checked against the limit."""
-        low, high = int(moments[0]) - back + 1, int(moments[-1]) + 1
+        # Nothing is stored from before 1970, so a look back from its first minutes ends there.
+        low, high = max(int(moments[0]) - back + 1, 0), max(int(moments[-1]) + 1, 0)
         found = self.selector.select(list(matchers), np.datetime64(low, "ns"), np.datetime64(high, "ns"))
         self.check(len(found))
         return found
