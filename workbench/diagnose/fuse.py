@@ -21,7 +21,7 @@ __all__ = ["NOTHING", "rank"]
 
 NOTHING = 16.0
 """Decibans of the candidate "nothing in particular", which every hypothesis has to beat."""
-_MOST = 60.0
+_MOST = 80.0
 """Most decibans of one hypothesis: no evidence makes certain."""
 
 _PLAIN = {"latency_share": "latency", "failure_share": "errors"}
