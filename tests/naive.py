@@ -106,6 +106,15 @@ def stored_samples(writes: Sequence[Sequence[tuple[str, int, int]]], start: int,
     return out
 
 
+def hot_samples(writes: Sequence[tuple[int, Sequence[tuple[int, int, int]]]]) -> list[tuple[int, int, int, int]]:
+    """(series, time, bits, rank) in order, of (rank, [(series, time, bits)]); the largest rank wins an instant."""
+    out: dict[tuple[int, int], tuple[int, int]] = {}
+    for rank, rows in sorted(writes, key=lambda write: write[0]):
+        for series, time, bits in rows:
+            out[series, time] = (bits, rank)
+    return sorted((series, time, bits, rank) for (series, time), (bits, rank) in out.items())
+
+
 def chunk_stats(time: Sequence[int], value: Sequence[float]) -> dict[str, float]:
     """What a chunk's row says, sample by sample."""
     real = [(t, v) for t, v in zip(time, value, strict=True) if v == v]
@@ -125,6 +134,31 @@ def canonical_labels(labels: Mapping[str, str]) -> str:
     import json
 
     return json.dumps({name: labels[name] for name in sorted(labels) if labels[name]}, separators=(",", ":"))
+
+
+def register_series(known: list[list[Any]], rows: Sequence[tuple[Mapping[str, str], str, str]]) -> list[int]:
+    """Number of each (labels, kind, unit); `known` holds [labels, kind, unit] by number - 1 and is added to."""
+    out = []
+    for labels, kind, unit in rows:
+        held = {name: value for name, value in labels.items() if value}
+        place = next((i for i, row in enumerate(known) if row[0] == held), len(known))
+        if place == len(known):
+            known.append([held, "unknown", ""])
+        row = known[place]
+        row[1], row[2] = kind if kind != "unknown" else row[1], unit or row[2]
+        out.append(place + 1)
+    return out
+
+
+def match_series(known: Sequence[Sequence[Any]], conditions: Sequence[tuple[str, str, str]]) -> list[int]:
+    """Numbers of the series that satisfy every (name, operator, value)."""
+
+    def holds(labels: Mapping[str, str], name: str, op: str, value: str) -> bool:
+        text = labels.get(name, "")
+        hit = re.fullmatch(value, text, re.DOTALL) is not None if "~" in op else text == value
+        return hit != (op[0] == "!")
+
+    return [i for i, row in enumerate(known, 1) if all(holds(row[0], *c) for c in conditions)]
 
 
 # --- query -----------------------------------------------------------------------------------------------------------
@@ -557,3 +591,187 @@ def exposition(text: str) -> dict[str, float]:
     """Series text -> value of an exposition without timestamps or exemplars, by cutting at the last blank."""
     pairs = [line.rsplit(" ", 1) for line in text.split("\n") if line and not line.startswith("#")]
     return {series: float(value) for series, value in pairs}
+
+
+# ---- store: a grid ---------------------------------------------------------------------------------------------------
+
+
+def dense_grid(truth: dict[tuple[int, int], float], start: int, step: int, n: int) -> dict[str, list[float]]:
+    """Per series `m0`, `m1`, ... the last value in (t - step, t] for each step t, -1 where there is none."""
+    found = {}
+    for series in sorted({s for s, _ in truth}):
+        row = []
+        for k in range(n):
+            right = start + k * step
+            inside = [(t, v) for (s, t), v in truth.items() if s == series and right - step < t <= right]
+            row.append(max(inside)[1] if inside else -1.0)
+        if any(v != -1 for v in row):
+            found[f"m{series}"] = row
+    return found
+
+
+# ---- store: ranges of a remote file ----------------------------------------------------------------------------------
+
+
+def cut(data: bytes, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """The bytes at each (offset, length), short where the data end."""
+    return [bytes(data[at] for at in range(offset, min(offset + length, len(data)))) for offset, length in ranges]
+
+
+# ---- store: retention ------------------------------------------------------------------------------------------------
+
+
+def retirable(segments: Sequence[tuple[int, int, int]], horizon: int) -> set[int]:
+    """Of (seq, t_min, t_max) the numbers that may go: those that end before the horizon and hide nothing that stays."""
+    staying = {i for i, (_, _, last) in enumerate(segments) if last >= horizon}
+    while True:
+        more = {
+            i for i, (seq, low, high) in enumerate(segments) if i not in staying
+            and any(segments[j][0] < seq and segments[j][1] <= high and segments[j][2] >= low for j in staying)
+        }  # fmt: skip
+        if not more:
+            return set(range(len(segments))) - staying
+        staying |= more
+
+
+# ---- store: the catalog's statements -------------------------------------------------------------------------------
+
+
+def translated_sql(sql: str) -> str:
+    """`?` and `:name` as psycopg writes them, one letter after the other; quoted text only doubles its `%`."""
+    out, at, quoted = "", 0, False
+    while at < len(sql):
+        letter, after = sql[at], sql[at + 1 : at + 2]
+        at += 1
+        quoted ^= letter == "'"
+        if quoted or letter not in "?:":
+            out += "%%" if letter == "%" else letter
+        elif letter == "?":
+            out += "%s"
+        elif after == ":":
+            out, at = out + "::", at + 1
+        elif after.isalpha() or after == "_":
+            end = at
+            while end < len(sql) and (sql[end].isalnum() or sql[end] == "_"):
+                end += 1
+            out, at = out + f"%({sql[at:end]})s", end
+        else:
+            out += ":"
+    return out
+
+
+# ---- codecs ----------------------------------------------------------------------------------------------------------
+
+
+def xor_values(bits: Sequence[int]) -> str:
+    """The values of a Gorilla stream behind the first, as a text of 0 and 1."""
+    out, window = "", None
+    for before, now in pairwise(bits):
+        change = f"{before ^ now:064b}"
+        if "1" not in change:
+            out += "0"
+            continue
+        leading, trailing = min(change.index("1"), 31), 63 - change.rindex("1")
+        if window is not None and leading >= window[0] and trailing >= window[1]:
+            out += "10"
+        else:
+            window = leading, trailing
+            out += f"11{leading:05b}{(64 - leading - trailing) % 64:06b}"
+        out += change[window[0] : 64 - window[1]]
+    return out
+
+
+def xor_values_back(first: int, stream: str, n: int) -> list[int]:
+    """The values of a Gorilla stream; whatever stands behind them is left."""
+    letters, found, leading, trailing = iter(stream), [first], 0, 0
+
+    def take(count: int) -> str:
+        return "".join(next(letters) for _ in range(count))
+
+    while len(found) < n:
+        change = 0
+        if take(1) == "1":
+            if take(1) == "1":
+                leading, width = int(take(5), 2), int(take(6), 2)
+                trailing = 64 - leading - (width or 64)
+            change = int(take(64 - leading - trailing), 2) << trailing
+        found.append(found[-1] ^ change)
+    return found
+
+
+def xor_chunk(times: Sequence[int], bits: Sequence[int]) -> bytes:
+    """A chunk as Prometheus writes it, sample by sample, a text of 0 and 1 at first."""
+
+    def groups(number: int) -> str:
+        out = ""
+        while number >= 128:
+            out, number = out + f"{number % 128 + 128:08b}", number // 128
+        return out + f"{number:08b}"
+
+    out, values = f"{len(times):016b}", xor_values(bits)
+    ends = [0] + [len(xor_values(bits[: i + 1])) for i in range(1, len(bits))]
+    for i, time in enumerate(times):
+        if i == 0:
+            out += groups(2 * time if time >= 0 else -2 * time - 1) + f"{bits[0]:064b}"
+            continue
+        if i == 1:
+            out += groups((time - times[0]) % 2**64)
+        else:
+            change = (time - 2 * times[i - 1] + times[i - 2] + 2**63) % 2**64 - 2**63
+            fits = [w for w in (14, 17, 20) if -(2 ** (w - 1)) < change <= 2 ** (w - 1)]
+            width = fits[0] if fits else 64
+            mark = {14: "10", 17: "110", 20: "1110", 64: "1111"}[width]
+            out += "0" if change == 0 else mark + f"{change % 2**width:0{width}b}"
+        out += values[ends[i - 1] : ends[i]]
+    last = values[ends[-2] :] if len(times) > 1 else "10"
+    whole = len(out) % 8 == 0 and last != "0" and (len(last) - (13 if last[:2] == "11" else 2)) % 8 == 0
+    out += "0" * (8 if whole else -len(out) % 8)  # what fills a byte as a whole byte leaves an empty one behind
+    return bytes(int(out[i : i + 8], 2) for i in range(0, len(out), 8))
+
+
+def running_sums(first: float, numbers: Sequence[int], exponent: int, restarts: bool) -> list[float]:
+    """The first value and every sum after it, one addition after the other."""
+    found = [first]
+    for number in numbers:
+        power = float(10**exponent)
+        found.append((-1 - number) / power if restarts and number < 0 else found[-1] + number / power)
+    return found
+
+
+# ---- store: rollups --------------------------------------------------------------------------------------------------
+
+
+def rollup_bucket(samples: Sequence[tuple[int, float, bool]], low: int, high: int) -> dict[str, float]:
+    """What a bucket says of the (time, value, stale) of (low, high]; {} when none of them is a sample."""
+    inside = [(t, v) for t, v, stale in samples if low < t <= high and not stale]
+    numbers = [(t, v) for t, v in inside if not math.isnan(v)]
+    if not inside:
+        return {}
+    out: dict[str, float] = {"count": len(numbers), "nans": len(inside) - len(numbers), "t_first": -1, "t_last": -1}
+    if not numbers:
+        return {**out, **dict.fromkeys(("sum", "min", "max", "first", "last", "increase"), math.nan)}
+    values = [v for _, v in numbers]
+    finite = not any(map(math.isinf, values))
+    gains = [b if b < a else b - a for a, b in pairwise(values)]
+    out |= {"t_first": numbers[0][0], "t_last": numbers[-1][0], "first": values[0], "last": values[-1]}
+    out |= {"min": min(values), "max": max(values), "sum": math.fsum(values) if finite else sum(values)}
+    return {**out, "increase": math.fsum(gains) if finite else math.nan}
+
+
+def rollup_answer(bucket: Mapping[str, float], function: str) -> float:
+    """A function of a window, from what a bucket as long as the window says."""
+    if not bucket.get("count"):
+        return math.nan
+    if function == "avg":
+        return bucket["sum"] / bucket["count"]
+    return bucket["last"] - bucket["first"] if function == "delta" else bucket[function]
+
+
+def rollup_days_due(spans: Sequence[tuple[int, int, int]], rollups: Sequence[tuple[int, int, int]]) -> set[int]:
+    """Days that some (seq, first day, last day) of samples touches and no (seq, first, last) of rollups knows in full."""
+    due = set()
+    for seq, first, last in spans:
+        for day in range(first, last + 1):
+            if not any(known >= seq and a <= day <= b for known, a, b in rollups):
+                due.add(day)
+    return due

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from workbench.errors import InvalidInput, closest
 
-__all__ = ["TABLE", "Setting", "config_file", "data_folder", "load"]
+__all__ = ["TABLE", "Setting", "cache_folder", "config_file", "data_folder", "load"]
 
 
 class Setting(NamedTuple):
@@ -29,6 +29,13 @@ def _positive_int(value: Any) -> int:
     number = int(value)
     if number <= 0:
         raise ValueError("a whole number above 0")
+    return number
+
+
+def _days(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number < 100_000:
+        raise ValueError("a number of days from 0")
     return number
 
 
@@ -56,6 +63,13 @@ TABLE: dict[str, Setting] = {
     "store.path": Setting(
         "", _text, "folder of the store that workbench.open() and the commands take when none is named"
     ),
+    "store.cold_url": Setting("", _text, "where old data are moved, as s3://bucket/folder; nowhere when empty"),
+    "store.warm_days": Setting(7.0, _days, "age at which raw data are moved to the cold place, days; 0 is never"),
+    "store.warm_rollup_days": Setting(90.0, _days, "age at which rollups are moved there, days; 0 is never"),
+    "store.raw_days": Setting(0.0, _days, "age at which raw data are removed from every tier, days; 0 is never"),
+    "store.rollup_days": Setting(550.0, _days, "age at which rollups are removed from every tier, days; 0 is never"),
+    "store.cache_bytes": Setting(2 * 2**30, _positive_int, "most bytes of cold data kept on the local disk"),
+    "store.max_series_per_source": Setting(1_000_000, _positive_int, "most series that one source may register"),
     "intake.max_body_bytes": Setting(20 * 2**20, _positive_int, "cap on one body or message after decompression"),
     "intake.max_stream_bytes": Setting(2**30, _positive_int, "cap on one compressed stream of messages, unpacked"),
     "intake.max_text_chars": Setting(65_536, _positive_int, "longest log body or attribute kept whole"),
@@ -78,6 +92,12 @@ def config_file() -> Path:
 def data_folder() -> Path:
     """Return the user's data folder for stores that no project owns."""
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "workbench"
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for what can be fetched again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "workbench"
 
 

@@ -53,7 +53,7 @@ def test_a_newer_format_is_refused(tmp_path):
     connection = sqlite3.connect(tmp_path / "s" / place.CATALOG)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StoreError, match="format 99, this version reads up to 1: update"):
+    with pytest.raises(StoreError, match=f"format 99, this version reads up to {place.FORMAT}: update"):
         Store.open(tmp_path / "s")
 
 
@@ -105,7 +105,7 @@ def test_a_read_only_folder_is_read_and_never_written(tmp_path, monkeypatch, log
 
 
 def test_a_full_disk_is_said_and_leaves_the_store_as_it_was(tmp_path, monkeypatch):
-    from workbench.store import files
+    from workbench.store import places
     from workbench.store import write as write_module
 
     with Store.open(tmp_path / "s") as store:
@@ -114,7 +114,7 @@ def test_a_full_disk_is_said_and_leaves_the_store_as_it_was(tmp_path, monkeypatc
         def full(handle):
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(files.os, "fsync", full)
+        monkeypatch.setattr(places.os, "fsync", full)
         monkeypatch.setattr(write_module, "_HOT_BYTES", 0)
         with pytest.raises(StoreError, match="No space left"):
             store.write(Batch(worlds.samples(start=100)), key="second")

@@ -64,7 +64,7 @@ def test_a_reader_with_an_old_snapshot_reads_again(tmp_path):
             return real(*arguments)
 
         calls: list[int] = []
-        with patch("workbench.store.store.take", restored):
+        with patch("workbench.store.reader.take", restored):
             assert len(store.rows("logs")) == 50
         assert len(calls) == 2
 

@@ -6,7 +6,8 @@ id stored beside the bytes never changes its meaning, so old bytes always read (
 Read `choose.py` first, then the codecs it chooses from, one per file.
 """
 
-from workbench.codecs.choose import by_id, decode, decode_into, encode
+from workbench.codecs.choose import decode, decode_into, encode
 from workbench.codecs.codec import Codec, same_bits
+from workbench.codecs.table import by_id
 
 __all__ = ["Codec", "by_id", "decode", "decode_into", "encode", "same_bits"]

@@ -10,75 +10,88 @@ from functools import cache
 import numpy as np
 
 from workbench.codecs.codec import Array, Codec, same_bits
-from workbench.errors import InvalidInput
+from workbench.codecs.constant import Constant
+from workbench.codecs.raw import Raw
+from workbench.codecs.runs import Runs
+from workbench.codecs.table import PLAIN, by_id, installed, plain, weight
+from workbench.errors import check_one_of
 
-__all__ = ["by_id", "decode", "decode_into", "encode"]
+__all__ = ["decode", "decode_into", "encode"]
+
+_READ_ONLY = (2, 3, 6, 7)
+"""`decimal`, `pco`, `pco-int`: `narrow` and `page` write the same smaller. `gorilla`: it is there for other programs;
+of measured chunks it was never the smallest, and whoever reads one waits until numba is loaded."""
+
+_EFFORTS = ("best", "fast")
+_SHORT = 16
+_SELDOM = 4
+_CONSTANT, _RAW = Constant(), Raw()
 
 
 @cache
-def _table() -> dict[int, Codec]:
-    from workbench import registry
-
-    table: dict[int, Codec] = {}
-    for name, made in registry.load_all("workbench.codecs").items():
-        codec: Codec = made()
-        if codec.id in table:
-            raise InvalidInput(f"codecs {table[codec.id].name!r} and {name!r} both claim the id {codec.id}.")
-        table[codec.id] = codec
-    return table
+def _rivals(kind: str) -> tuple[Codec, ...]:
+    known = {1, 4, *_READ_ONLY, *PLAIN}
+    dtype = "int64" if kind == "i" else "float64"
+    return tuple(codec for i, codec in sorted(installed().items()) if dtype in codec.dtypes and i not in known)
 
 
-@cache
-def _rivals(dtype: str) -> tuple[Codec, ...]:
-    table = _table()
-    return tuple(table[i] for i in sorted(table) if dtype in table[i].dtypes and i not in (1, 4))
-
-
-def by_id(number: int) -> Codec:
-    """Return a codec by the id stored beside its bytes.
-
-    Raises
-    ------
-    ValueError
-        If no codec with that id is installed.
-    """
-    codec = _table().get(number)
-    if codec is None:
-        raise ValueError(
-            f"no codec has the id {number}: known are {sorted(_table())}; install the plug-in that wrote it"
-        )
-    return codec
-
-
-def encode(array: Array) -> tuple[int, bytes]:
-    """Return the codec id and the bytes that hold an array smallest.
+def encode(array: Array, effort: str = "best") -> tuple[int, bytes]:
+    """Return the codec id and the bytes that hold an array.
 
     Parameters
     ----------
     array : ndarray of float64 or int64, shape (n,), n >= 1, contiguous
+    effort : {"best", "fast"}
+        "best" tries everything and keeps the smallest, for what is kept for long; "fast" takes the form that suits,
+        for what is sealed now and compacted later.
+
+    Raises
+    ------
+    InvalidInput
+        If the effort is neither.
     """
-    table = _table()
-    constant = table[1].encode(array)
+    if effort not in _EFFORTS:
+        check_one_of(effort, _EFFORTS, "effort")
+    constant = _CONSTANT.encode(array)
     if constant is not None:
-        return 1, constant
-    best: tuple[int, bytes] | None = None
-    for codec in _rivals(array.dtype.name):
-        blob = codec.encode(array)
-        if blob is not None and (best is None or len(blob) < len(best[1])) and _holds(codec, blob, array):
-            best = codec.id, blob
-    if best is None or (len(array) <= 16 and len(best[1]) > array.nbytes):
-        best = _smaller(best, (4, table[4].encode(array) or b""))
-    return best
+        return Constant.id, constant
+    for number, blob in _suitable(array) if effort == "fast" else _smallest(array):
+        if _holds(number, blob, array):
+            break
+    else:
+        number, blob = Raw.id, _RAW.encode(array)
+    if len(array) <= _SHORT and len(blob) > array.nbytes:
+        raw = _RAW.encode(array)
+        return (Raw.id, raw) if len(raw) < len(blob) else (number, blob)
+    return number, blob
 
 
-def _smaller(best: tuple[int, bytes] | None, other: tuple[int, bytes]) -> tuple[int, bytes]:
-    return other if best is None or len(other[1]) < len(best[1]) else best
+def _suitable(array: Array) -> list[tuple[int, bytes]]:
+    """Return the one form that suits: runs where few values change, else decimals or floats as they are."""
+    if array.dtype.kind == "i":
+        steps = by_id(5).encode(array)
+        return [(5, steps)] if steps is not None else []
+    bits = array.view(np.int64)
+    changes = np.flatnonzero(bits[1:] != bits[:-1])
+    if len(changes) * _SELDOM < len(array):
+        runs = Runs("fast").of_changes(array, changes)
+        if runs is not None:
+            return [(Runs.id, runs)]
+    found = plain(array, "fast")
+    return [] if found is None else [found]
 
 
-def _holds(codec: Codec, blob: bytes, array: Array) -> bool:
+def _smallest(array: Array) -> list[tuple[int, bytes]]:
+    """Return all forms that apply, the best first: the smallest, but what takes longer to decode must be smaller yet."""
+    forms = [(codec.id, codec.encode(array)) for codec in _rivals(array.dtype.kind)]
+    found = [plain(array), *((i, blob) for i, blob in forms if blob is not None)]
+    return sorted((f for f in found if f is not None), key=weight)
+
+
+def _holds(number: int, blob: bytes, array: Array) -> bool:
     out = np.empty_like(array)
     try:
-        codec.decode(blob, out)
+        by_id(number).decode(blob, out)
     except ValueError:
         return False
     return same_bits(out, array)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Array", "Codec", "same_bits"]
@@ -42,4 +41,4 @@ class Codec(Protocol):
 
 def same_bits(left: Array, right: Array) -> bool:
     """Return whether two arrays of 8-byte items agree bit for bit (NaN payloads and -0.0 included)."""
-    return bool(np.array_equal(left.view(np.uint64), right.view(np.uint64)))
+    return left.shape == right.shape and left.tobytes() == right.tobytes()

@@ -23,10 +23,13 @@ class Constant:
     def encode(self, array: Array) -> bytes | None:
         """Return 8 bytes, or None when the array holds two different bit patterns."""
         bits = array.view(np.uint64)
-        return bits[:1].astype("<u8").tobytes() if (bits == bits[0]).all() else None
+        first = bits[0]
+        if first != bits[-1] or not (bits == first).all():
+            return None
+        return int(first).to_bytes(8, "little")
 
     def decode(self, data: bytes, out: Array) -> None:
         """Fill `out` with the value."""
         if len(data) != 8:
             raise ValueError(f"a constant takes 8 bytes, not {len(data)}")
-        out.view(np.uint64)[:] = np.frombuffer(data, "<u8")[0]
+        out.view(np.uint64).fill(int.from_bytes(data, "little"))

@@ -21,7 +21,7 @@ class Raw:
     name: ClassVar[str] = "raw"
     dtypes: ClassVar[tuple[str, ...]] = ("float64", "int64")
 
-    def encode(self, array: Array) -> bytes | None:
+    def encode(self, array: Array) -> bytes:
         """Return the compressed bytes; never None."""
         return zstandard.ZstdCompressor(level=3).compress(array.view(np.uint64).astype("<u8", copy=False).tobytes())
 

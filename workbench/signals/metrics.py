@@ -38,17 +38,25 @@ def build_metrics(
         `unit`, `kind` and the like.
     """
     table = labels if isinstance(labels, pd.DataFrame) else pd.DataFrame(list(labels), index=range(len(labels)))
-    table = table.astype("object").fillna("").astype("str").astype("object").reset_index(drop=True)
-    table = table[sorted(c for c in table.columns if (table[c] != "").any())].rename(columns=_coordinate)
-    if "metric" not in table.columns:
-        table.insert(0, "metric", np.full(len(table), "", object))
+    given = {str(name): _texts(table[name]) for name in sorted(table.columns, key=str)}
+    columns = {_coordinate(name): values for name, values in given.items() if (values != "").any()}
+    if "metric" not in columns:
+        columns = {"metric": np.full(len(table), "", object), **columns}
     instants = np.asarray(time).astype("datetime64[ns]")
     block = np.asarray(values, np.float64)
     if block.shape != (len(table), len(instants)):
         raise ShapeError(f"values have shape {block.shape}; {len(table)} series and {len(instants)} times were given.")
     array = xr.DataArray(block, dims=("series", "time"), coords={"time": instants}, attrs=dict(attrs or {}))
-    index = LabelIndex(table)
-    return array.assign_coords(xr.Coordinates(index.create_variables(), dict.fromkeys(table.columns, index)))
+    index = LabelIndex(columns)
+    return array.assign_coords(xr.Coordinates(index.create_variables(), dict.fromkeys(columns, index)))
+
+
+def _texts(column: pd.Series) -> npt.NDArray[np.object_]:
+    """Return a label column as str objects, "" where there is none."""
+    if column.dtype != "str":
+        column = column.astype("object").fillna("").astype("str")
+    found: npt.NDArray[np.object_] = column.to_numpy(dtype=object, na_value="")
+    return found
 
 
 _DIMS = ("series", "time")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
 import numpy as np
@@ -39,8 +39,8 @@ _ISO = re.compile(
 )
 
 
-def duration_ns(text: str | int | float) -> int:
-    """Return a duration in nanoseconds: `"1h30m"`, `"500ms"`, or a number of seconds.
+def duration_ns(text: str | int | float | timedelta | np.timedelta64) -> int:
+    """Return a duration in nanoseconds: `"1h30m"`, `"500ms"`, a number of seconds, or a timedelta of any kind.
 
     Raises
     ------
@@ -48,7 +48,9 @@ def duration_ns(text: str | int | float) -> int:
         If the text is not a sum of numbers with units ns, us, ms, s, m, h, d, w, y, or longer than 292 years.
     """
     total: float
-    if isinstance(text, int | float | np.number) and not isinstance(text, bool):
+    if isinstance(text, timedelta | np.timedelta64):
+        total = int(np.timedelta64(text, "ns").astype(np.int64))
+    elif isinstance(text, int | float | np.number) and not isinstance(text, bool):
         total = float(text) * 1e9
     else:
         compact = text.replace(" ", "") if isinstance(text, str) else ""

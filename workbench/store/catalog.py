@@ -1,61 +1,65 @@
-"""The catalog: one SQLite database that says what the store holds, shared by any number of processes.
+"""The catalog: one SQL database that says what the store holds, shared by any number of processes.
 
-Every change is one `BEGIN IMMEDIATE` transaction, durable when it returns (WAL, synchronous=FULL). Readers take one
-short snapshot and let go; they never block a writer, nor a writer them.
+Every change is one exclusive transaction, durable when it returns. Readers take one short snapshot and let go; they
+never block a writer, nor a writer them. Two databases can do this: SQLite in the store's folder (`sqlite.py`, the
+default) and a PostgreSQL server (`postgres.py`) for stores that several machines share.
+
+Statements are written so that both understand them: `?` or `:name` for parameters, `RETURNING` for what was made,
+`ON CONFLICT DO NOTHING`, every subquery in FROM with a name, ids from `next_id`.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
-import time
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from workbench.errors import StoreError, WorkbenchError
-from workbench.store.place import CATALOG, FORMAT
+from workbench.store.place import CATALOG, REFERENCE, prepare
 
-__all__ = ["Catalog", "next_seq"]
+__all__ = ["PATIENCE", "Catalog", "Cursor", "Transaction", "next_id", "next_seq", "open_catalog"]
 
-_inherited: list[sqlite3.Connection] = []  # a child must never close what it inherited over a fork
-
-_APPLICATION = 0x574B4231  # "WKB1"
-_PATIENCE = 60.0
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS series (
-    id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, labels TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL,
-    crc32 INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS pairs (
-    id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS postings (
-    pair INTEGER NOT NULL, first INTEGER NOT NULL, series BLOB NOT NULL, crc32 INTEGER NOT NULL,
-    PRIMARY KEY (pair, first)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS postings_by_first ON postings (first);
-CREATE TABLE IF NOT EXISTS segments (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, tier TEXT NOT NULL, seq_min INTEGER NOT NULL,
-    seq_max INTEGER NOT NULL, t_min INTEGER NOT NULL, t_max INTEGER NOT NULL, series_min INTEGER, series_max INTEGER,
-    rows INTEGER NOT NULL, bytes INTEGER NOT NULL, replaces TEXT NOT NULL DEFAULT '[]', made INTEGER NOT NULL,
-    crc32 INTEGER NOT NULL, retired INTEGER);
-CREATE TABLE IF NOT EXISTS files (
-    segment INTEGER NOT NULL, role TEXT NOT NULL, path TEXT NOT NULL UNIQUE, bytes INTEGER NOT NULL,
-    crc32 INTEGER NOT NULL, PRIMARY KEY (segment, role)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS hot (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, signal TEXT NOT NULL, seq INTEGER NOT NULL, t_min INTEGER NOT NULL,
-    t_max INTEGER NOT NULL, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, crc32 INTEGER NOT NULL,
-    payload BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS hot_by_signal ON hot (signal, id, seq, t_min, t_max, rows, bytes);
-CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO meta VALUES ('seq', 0), ('series_changed', 0), ('sealing_until', 0);
-"""
+PATIENCE = 60.0
+"""How long one waits for another process that holds the store, or for a server to come back, seconds."""
 
 
-class Catalog:
-    """One connection per process to a store's catalog; threads take turns.
+class Cursor(Protocol):
+    """What a statement gives back; a row is a tuple."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Transaction(Protocol):
+    """What `Catalog.read` and `Catalog.write` give: one snapshot, or one change."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Cursor:
+        """Run one statement; `parameters` is a sequence for `?` or a mapping for `:name`."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        """Run one statement for each of many sets of parameters."""
+        ...
+
+
+class Catalog(ABC):
+    """One connection per process to a store's catalog; threads take turns, a fork gets a connection of its own.
 
     Parameters
     ----------
@@ -64,81 +68,99 @@ class Catalog:
     read_only : bool
         Never write, not even the database's own side files.
 
-    Raises
-    ------
-    StoreError
-        If the file is no catalog of this package, has a newer format, or is damaged.
+    Attributes
+    ----------
+    path : Path
+        The file in the folder that is the catalog, or names it.
+    where : str
+        What messages call it.
+    read_only : bool
     """
 
-    def __init__(self, folder: Path, read_only: bool = False) -> None:
-        self.path = folder / CATALOG
+    path: Path
+    where: str
+
+    def __init__(self, folder: Path, read_only: bool) -> None:
+        self.folder = folder
         self.read_only = read_only
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._connection: sqlite3.Connection | None = self._connect()
+        self._closed = False
+        self._inside = False
 
-    def _connect(self) -> sqlite3.Connection:
-        with self._explained():
-            if self.read_only:
-                # Without a log to replay the file cannot change under us; with one it must be read through it.
-                wal = Path(f"{self.path}-wal")
-                still = "" if wal.exists() and wal.stat().st_size else "&immutable=1"
-                uri = f"{self.path.resolve().as_uri()}?mode=ro{still}"
-                connection = sqlite3.connect(uri, uri=True, timeout=_PATIENCE, check_same_thread=False)
-            else:
-                connection = sqlite3.connect(self.path, timeout=_PATIENCE, check_same_thread=False)
-            connection.isolation_level = None
+    @abstractmethod
+    def _begin(self, write: bool) -> Transaction:
+        """Begin a transaction, on a new connection where the last one is gone."""
+
+    @abstractmethod
+    def _commit(self) -> None:
+        """Make the transaction durable."""
+
+    @abstractmethod
+    def _rollback(self) -> None:
+        """End the transaction if there still is one; must not raise when the connection is lost."""
+
+    @abstractmethod
+    def _forked(self) -> None:
+        """Set the parent's connection aside without touching it."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """End the connection of this process."""
+
+    @abstractmethod
+    def _explanation(self, error: Exception) -> str | None:
+        """Return one sentence for an error of the database, None for any other."""
+
+    @abstractmethod
+    def shrink(self) -> None:
+        """Give the space that sealing freed back to the disk, as far as nobody is in the way."""
+
+    @abstractmethod
+    def vacuum(self) -> None:
+        """Make the database as small as it gets without keeping anybody waiting for long."""
+
+    @abstractmethod
+    def bytes_on_disk(self) -> int:
+        """Return the size of the database and its log."""
+
+    @abstractmethod
+    def integrity(self) -> list[str]:
+        """Return a sentence for each damage the database itself finds; also inside `read`."""
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """Take this process's turn, and turn what the database raises into one sentence."""
+        if self._pid != os.getpid():  # after a fork neither the parent's connection nor its lock may be touched
+            self._pid, self._lock, self._inside = os.getpid(), threading.RLock(), False
+            self._forked()
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"store {self.folder} has been closed: open it again.")
             try:
-                self._check(connection)
-                if not self.read_only:
-                    _set_up(connection)
-            except BaseException:
-                connection.close()
-                raise
-        return connection
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        application = _patient(connection, "PRAGMA application_id")
-        version = _patient(connection, "PRAGMA user_version")
-        tables = _patient(connection, "SELECT count(*) FROM sqlite_master")
-        if application != _APPLICATION and (tables or application):
-            raise StoreError(f"{self.path} is a database, but no catalog of a workbench store: choose another folder.")
-        if application != _APPLICATION and self.read_only:
-            raise StoreError(f"{self.path} is an empty catalog that cannot be written: choose another folder.")
-        if version > FORMAT:
-            raise StoreError(
-                f"store {self.path.parent} has format {version}, this version reads up to {FORMAT}: update workbench."
-            )
-
-    def _get(self) -> sqlite3.Connection:
-        if self._pid != os.getpid():  # after a fork the parent's connection must not be touched
-            if self._connection is not None:
-                _inherited.append(self._connection)
-            self._lock = threading.RLock()
-            self._pid, self._connection = os.getpid(), self._connect()
-        if self._connection is None:
-            raise StoreError(f"store {self.path.parent} has been closed: open it again.")
-        return self._connection
+                yield
+            except Exception as error:
+                sentence = self._explanation(error)
+                if sentence is None:
+                    raise
+                raise StoreError(sentence) from error
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite raises into one sentence."""
+    def _transaction(self, write: bool) -> Iterator[Transaction]:
+        if self._inside:
+            raise RuntimeError("a transaction of the catalog was begun inside another one")
+        transaction = self._begin(write)
+        self._inside = True
         try:
-            yield
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            text = str(error)
-            if "locked" in text or "busy" in text:
-                hint = f"another process held the store for over {_PATIENCE:.0f} s; try again or end that process"
-            elif "full" in text:
-                hint = "the disk is full; free some space"
-            elif any(word in text for word in ("malformed", "not a database", "utf-8", "UTF-8")):
-                hint = "the file is damaged; restore it from a copy"
-            else:
-                hint = "check the disk and the folder's permissions"
-            raise StoreError(f"catalog {self.path} cannot be used ({text}): {hint}.") from error
+            yield transaction
+            if write:
+                self._commit()
+        finally:
+            self._inside = False
+            self._rollback()
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Iterator[Transaction]:
         """Give one consistent snapshot; keep it short.
 
         Raises
@@ -146,88 +168,72 @@ class Catalog:
         StoreError
             If the database is damaged: also where a flipped bit gave a value another type, which SQLite lets pass.
         """
-        with self._lock, self._explained():
-            connection = self._get()
-            connection.execute("BEGIN")
+        with self._using(), self._transaction(write=False) as transaction:
             try:
-                yield connection
+                yield transaction
             except (TypeError, ValueError, LookupError, OverflowError) as error:
-                if isinstance(error, WorkbenchError):
+                if isinstance(error, WorkbenchError) or self._explanation(error) is not None:
                     raise
-                raise StoreError(
-                    f"catalog {self.path} holds a row that makes no sense ({error}): restore it."
-                ) from error
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                raise StoreError(f"{self.where} holds a row that makes no sense ({error}): restore it.") from error
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """Give a transaction that is durable when the block ends, and undone when it raises."""
+    def write(self) -> Iterator[Transaction]:
+        """Give a transaction that is durable when the block ends, and undone when it raises.
+
+        Raises
+        ------
+        StoreError
+            If the store is read-only, another process held it for too long, or the database refuses.
+        """
         if self.read_only:
-            raise StoreError(f"store {self.path.parent} is read-only: copy it to a writable folder to add data.")
-        with self._lock, self._explained():
-            connection = self._get()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+            raise StoreError(f"store {self.folder} is read-only: copy it to a writable folder to add data.")
+        with self._using(), self._transaction(write=True) as transaction:
+            yield transaction
 
     def close(self) -> None:
         """Let go of the database; later use raises `StoreError`."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-            self._connection = None
-
-    def shrink(self) -> None:
-        """Give pages that sealing freed back to the disk, as far as nobody is in the way."""
-        with self._lock, self._explained():
-            connection = self._get()
-            connection.executescript("PRAGMA incremental_vacuum")  # execute() would free one page only
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def bytes_on_disk(self) -> int:
-        """Return the size of the database and its log."""
-        return sum(p.stat().st_size for p in (self.path, Path(f"{self.path}-wal")) if p.exists())
+            if not self._closed and self._pid == os.getpid():
+                self._disconnect()
+            self._closed = True
 
 
-def next_seq(connection: sqlite3.Connection) -> int:
+def open_catalog(folder: Path, create: bool = True, url: str | None = None) -> Catalog:
+    """Open the catalog of a folder, and make one where there is none.
+
+    Parameters
+    ----------
+    folder : Path
+    create : bool
+        Whether a new store may be made in a missing or empty folder.
+    url : str, optional
+        `postgresql://...` with the schema after `#` or as `?schema=`: where a new store keeps its catalog. The folder
+        remembers it.
+
+    Raises
+    ------
+    StoreError
+        If there is no store and none may be made, the folder cannot hold one, or the catalog cannot be used.
+    """
+    named = url is not None or (folder / REFERENCE).exists()
+    read_only = prepare(folder, create, shared=named)
+    if not named:
+        from workbench.store.sqlite import SqliteCatalog
+
+        return SqliteCatalog(folder, read_only)
+    if (folder / CATALOG).exists():
+        raise StoreError(f"store {folder} keeps its catalog in {CATALOG}: open it without another one.")
+    from workbench.store.postgres import PostgresCatalog
+
+    return PostgresCatalog(folder, read_only, url)
+
+
+def next_id(transaction: Transaction, name: str) -> int:
+    """Return the next number of a counter in `meta`; numbers are never given twice."""
+    query = "UPDATE meta SET value = value + 1 WHERE name = ? RETURNING value"
+    return int(transaction.execute(query, (name,)).fetchone()[0])
+
+
+def next_seq(transaction: Transaction) -> int:
     """Return the number of the write now under way: every later commit has a larger one."""
-    row = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'seq' RETURNING value").fetchone()
-    return int(row[0])
-
-
-def _patient(connection: sqlite3.Connection, statement: str) -> Any:
-    """Run one statement that SQLite's own waiting does not cover (journal switch, recovery), waiting for others."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            row = connection.execute(statement).fetchone()
-            return row[0] if row else 0
-        except sqlite3.OperationalError as error:
-            if time.monotonic() > until or not any(word in str(error) for word in ("locked", "busy")):
-                raise
-            time.sleep(0.02)
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts only before the first page is written
-    _patient(connection, "PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    if _patient(connection, "PRAGMA user_version") == FORMAT:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement in _TABLES.split(";"):
-            if statement.strip():
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id={_APPLICATION}")
-        connection.execute(f"PRAGMA user_version={FORMAT}")
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    return next_id(transaction, "seq")

@@ -1,11 +1,12 @@
-"""Samples cut into chunks, one Parquet row each: statistics beside a codec-tagged blob, timestamps once per group.
+"""Samples cut into chunks, one row each: statistics beside a codec-tagged blob, timestamps once per group.
 
 A group is a set of chunks with the very same timestamps, as all series of one scrape target have. Its timestamps are
-written with the first chunk of the group in each row group; the others only name the group.
+written with the first chunk of the group; the others only name the group.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,13 +17,16 @@ import pyarrow as pa
 
 from workbench import codecs
 
-__all__ = ["ROW_GROUP", "Flat", "chunk_table", "newest", "stats"]
+__all__ = ["CHUNK", "LONG", "TAIL", "Flat", "chunk_table", "newest", "stats"]
 
 CHUNK = 1920
-"""Most samples of one chunk."""
+"""Most samples of a young chunk."""
 
-ROW_GROUP = 512
-"""Chunks in one Parquet row group."""
+LONG = 5760
+"""Most samples of a chunk after compaction: a day at 15 s."""
+
+TAIL = 480
+"""Samples at the end of a long series that stay a chunk of their own after compaction."""
 
 _Ints = npt.NDArray[np.int64]
 
@@ -47,10 +51,14 @@ def newest(flat: Flat) -> Flat:
     return flat if last.all() else Flat(flat.series[last], flat.time[last], flat.value[last])
 
 
-def _bounds(series: _Ints, limit: int) -> _Ints:
+def _bounds(series: _Ints, limit: int, tail: int) -> _Ints:
     """Return where chunks begin, and the total at the end: equal parts of at most `limit` samples of one series."""
     starts = np.flatnonzero(np.diff(series, prepend=series[:1] - 1))
     counts = np.diff(np.append(starts, len(series)))
+    if tail:  # a long series is two: all but the last samples, and those
+        long = counts > CHUNK
+        starts = np.sort(np.concatenate([starts, (starts + counts - tail)[long]]))
+        counts = np.diff(np.append(starts, len(series)))
     parts = -(-counts // limit)
     which = np.repeat(np.arange(len(starts)), parts)
     nth = np.arange(len(which)) - np.repeat(np.cumsum(parts) - parts, parts)
@@ -115,8 +123,8 @@ def _groups(time: _Ints, bounds: _Ints) -> _Ints:
     )
 
 
-def chunk_table(flat: Flat, limit: int = CHUNK) -> pa.Table:
-    """Return the chunk rows of sorted samples without repetitions.
+def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fast") -> pa.Table:
+    """Return the chunk rows of sorted samples without repetitions, one row per chunk, by series and time.
 
     Parameters
     ----------
@@ -124,28 +132,46 @@ def chunk_table(flat: Flat, limit: int = CHUNK) -> pa.Table:
         As `newest` returns it, at least one sample.
     limit : int
         Most samples of one chunk.
+    tail : int
+        When above 0, that many of the last samples of a series longer than `CHUNK` form a chunk of their own: what
+        is asked for most is the latest hour, and it need not be cut out of a day then.
+    effort : {"fast", "best"}
+        How hard the codecs try.
     """
-    bounds = _bounds(flat.series, limit)
+    bounds = _bounds(flat.series, limit, tail)
     columns = stats(flat.time, flat.value, bounds)
     group = _groups(flat.time, bounds)
-    order = np.lexsort((columns["t_min"], group))
-    group = group[order]
-    block = np.arange(len(order)) // ROW_GROUP
-    fresh = np.zeros(len(order), bool)
-    fresh[np.unique(block * len(order) + group, return_index=True)[1]] = True
-    begin, end = bounds[:-1][order], bounds[1:][order]
-    values = [codecs.encode(flat.value[a:b]) for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
-    times: list[tuple[int | None, bytes | None]] = [(None, None)] * len(order)
+    fresh = np.zeros(len(group), bool)
+    fresh[np.unique(group, return_index=True)[1]] = True
+    edges = bounds.tolist()
+    values = _encoded(flat.value, edges, effort)
+    times: list[tuple[int | None, bytes | None]] = [(None, None)] * len(group)
     for row in np.flatnonzero(fresh).tolist():
-        times[row] = codecs.encode(flat.time[begin[row] : end[row]])
+        times[row] = codecs.encode(flat.time[edges[row] : edges[row + 1]])
+    blobs = [v[1] for v in values]
     return pa.table(
         {
-            "series_id": flat.series[begin],
+            "series_id": flat.series[bounds[:-1]],
             "time_group": group.astype(np.int32),
-            **{name: column[order] for name, column in columns.items()},
+            **columns,
             "time_codec": pa.array([t[0] for t in times], pa.uint8()),
             "time_blob": pa.array([t[1] for t in times], pa.binary()),
             "codec": pa.array([v[0] for v in values], pa.uint8()),
-            "blob": pa.array([v[1] for v in values], pa.binary()),
+            "crc32": pa.array([zlib.crc32(b) for b in blobs], pa.uint32()),
+            "blob": pa.array(blobs, pa.binary()),
         }
     )
+
+
+def _encoded(value: npt.NDArray[np.float64], edges: list[int], effort: str) -> list[tuple[int, bytes]]:
+    """Return codec and bytes of every chunk; chunks with the same bits are encoded once."""
+    seen: dict[bytes, tuple[int, bytes]] = {}
+    out = []
+    for a, b in pairwise(edges):
+        part = value[a:b]
+        key = part.tobytes()
+        found = seen.get(key)
+        if found is None:
+            found = seen[key] = codecs.encode(part, effort)
+        out.append(found)
+    return out

@@ -7,26 +7,26 @@ it. A file the catalog does not name is nobody's and is swept away once it is ol
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 import time
 import uuid
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import StoreError
+from workbench.store.places import Folder, Gone, Place
 
 __all__ = [
     "GRACE_S",
     "SEALED",
     "File",
     "Gone",
+    "Made",
     "add_segment",
     "check_file",
     "day_of",
@@ -45,13 +45,9 @@ SEALED = ("signal", "seq_min", "seq_max", "t_min", "t_max", "series_min", "serie
 """Columns of a segment that its row's checksum covers."""
 
 
-class Gone(Exception):
-    """A file named by an older snapshot has been removed since: the reader takes a newer one and reads again."""
-
-
 @dataclass(frozen=True)
 class File:
-    """One file of a segment as the catalog names it; `path` is relative to the store's folder."""
+    """One file of a segment as the catalog names it; `path` is relative to the root of its tier."""
 
     role: str
     path: str
@@ -59,12 +55,12 @@ class File:
     crc32: int
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+class Made(NamedTuple):
+    """A segment on the disk that the catalog does not name yet: its row, its files, its chunk index if it has one."""
+
+    row: dict[str, Any]
+    files: list[File]
+    chunks: bytes | None = None
 
 
 def day_of(ns: int) -> str:
@@ -72,8 +68,8 @@ def day_of(ns: int) -> str:
     return str(np.datetime64(ns, "ns").astype("datetime64[D]"))
 
 
-def write_file(root: Path, folder: str, role: str, table: pa.Table, **options: Any) -> File:
-    """Write a table as a durable Parquet file under `segments/folder/` and return what the catalog must know of it.
+def write_file(place: Folder, folder: str, role: str, table: pa.Table, **options: Any) -> tuple[File, pa.Buffer]:
+    """Write a table as a durable Parquet file under `segments/folder/`; return how the catalog names it, and its bytes.
 
     Raises
     ------
@@ -83,38 +79,15 @@ def write_file(root: Path, folder: str, role: str, table: pa.Table, **options: A
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, write_page_checksum=True, **options)
     data = sink.getvalue()
-    name = f"{time.time_ns():x}-{uuid.uuid4().hex[:12]}-{role}.parquet"
-    place, temporary = root / "segments" / folder / name, root / "tmp" / name
-    try:
-        for parent in (temporary.parent, place.parent):
-            _make_folder(root, parent)
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.rename(place)
-        _fsync(place.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(
-            f"segment {place} cannot be written: {error.strerror}; free some space or fix the folder."
-        ) from error
-    return File(role, str(place.relative_to(root)), data.size, zlib.crc32(data))
+    path = f"segments/{folder}/{time.time_ns():x}-{uuid.uuid4().hex[:12]}-{role}.parquet"
+    place.put(path, memoryview(data))
+    return File(role, path, data.size, zlib.crc32(data)), data
 
 
-def _make_folder(root: Path, folder: Path) -> None:
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    while folder != root:
-        folder = folder.parent
-        _fsync(folder)
-
-
-def remove(root: Path, files: list[File]) -> None:
+def remove(place: Place, files: Iterable[File]) -> None:
     """Remove files that no catalog row names."""
     for file in files:
-        (root / file.path).unlink(missing_ok=True)
+        place.delete(file.path)
 
 
 def row_crc(*values: Any) -> int:
@@ -122,40 +95,56 @@ def row_crc(*values: Any) -> int:
     return zlib.crc32(json.dumps(values).encode())
 
 
-def add_segment(connection: sqlite3.Connection, row: dict[str, Any], files: list[File]) -> int:
-    """Name a segment and its files in the catalog, inside the caller's transaction; return its id."""
-    row = {**row, "tier": "warm", "bytes": sum(f.bytes for f in files), "made": time.time_ns()}
+def add_segment(connection: Any, made: Made, seq_min: int, seq_max: int, **more: Any) -> int:
+    """Name a segment, its files and its chunk index in the catalog, inside the caller's transaction; return its id.
+
+    Parameters
+    ----------
+    connection : connection
+        Inside `Catalog.write()`.
+    made : Made
+    seq_min, seq_max : int
+        The first and the last write in it.
+    **more
+        Other columns, as `replaces` or `step`.
+    """
+    number = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'segment' RETURNING value").fetchone()[0]
+    row = {**made.row, "id": number, "seq_min": seq_min, "seq_max": seq_max, "tier": "warm", **more}
+    row |= {"bytes": sum(f.bytes for f in made.files), "made": time.time_ns()}
     row["crc32"] = row_crc(*(row.get(name) for name in SEALED))
     marks = ", ".join(f":{name}" for name in row)
-    cursor = connection.execute(f"INSERT INTO segments ({', '.join(row)}) VALUES ({marks})", row)
-    segment = int(cursor.lastrowid or 0)
+    connection.execute(f"INSERT INTO segments ({', '.join(row)}) VALUES ({marks})", row)
     connection.executemany(
-        "INSERT INTO files VALUES (?, ?, ?, ?, ?)", [(segment, f.role, f.path, f.bytes, f.crc32) for f in files]
+        "INSERT INTO files (segment, role, path, bytes, crc32) VALUES (?, ?, ?, ?, ?)",
+        [(number, f.role, f.path, f.bytes, f.crc32) for f in made.files],
     )
-    return segment
+    if made.chunks is not None:
+        checked = (number, made.chunks, zlib.crc32(made.chunks))
+        connection.execute("INSERT INTO chunks (segment, blob, crc32) VALUES (?, ?, ?)", checked)
+    return int(number)
 
 
-_checked: dict[tuple[str, int, int, int], int] = {}
+_checked: dict[tuple[Any, ...], int] = {}
 
 
-def check_file(root: Path, file: File) -> str:
+def check_file(place: Place, file: File) -> str:
     """Return what is wrong with a file's bytes, or an empty string; raises `Gone` when there is no file."""
-    place = root / file.path
+    name = f"{place.url}/{file.path}"
     try:
-        data = place.read_bytes()
-    except FileNotFoundError:
-        raise Gone(file.path) from None
-    except OSError as error:
-        return f"segment {place} cannot be read: {error.strerror}."
+        data = place.read(file.path, [(0, file.bytes + 1)])[0]
+    except StoreError as error:
+        return str(error)
     if len(data) != file.bytes:
-        return f"segment {place} has {len(data)} bytes instead of {file.bytes}: restore it from a copy."
+        return f"segment {name} has {len(data)} bytes instead of {file.bytes}: restore it from a copy."
     if zlib.crc32(data) != file.crc32:
-        return f"segment {place} is damaged, its checksum does not match: restore it from a copy."
+        return f"segment {name} is damaged, its checksum does not match: restore it from a copy."
     return ""
 
 
-def open_file(root: Path, file: File) -> pq.ParquetFile:
-    """Return a file ready to be read, its bytes compared with the catalog's checksum once per process.
+def open_file(place: Place, file: File) -> pq.ParquetFile:
+    """Return a file ready to be read; a local one has its bytes compared with the catalog's checksum once per process.
+
+    Of a remote file only what is needed is fetched, so its pages' own checksums are all that is compared.
 
     Raises
     ------
@@ -164,42 +153,42 @@ def open_file(root: Path, file: File) -> pq.ParquetFile:
     Gone
         If it has been removed since the caller's snapshot.
     """
-    place = root / file.path
-    try:
-        stat = place.stat()
-        identity = (str(place), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    if isinstance(place, Folder):
+        identity = (place.url, file.path, *place.identity(file.path))
         if _checked.get(identity) != file.crc32:
-            problem = check_file(root, file)
+            problem = check_file(place, file)
             if problem:
                 raise StoreError(problem)
             _checked[identity] = file.crc32
-        return pq.ParquetFile(place, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise Gone(file.path) from None
+    try:
+        return pq.ParquetFile(place.open(file.path), page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"segment {place} cannot be read ({error}): restore it from a copy.") from error
+        raise StoreError(
+            f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy."
+        ) from error
 
 
-def sweep(root: Path, named: set[str], grace_s: float = GRACE_S) -> int:
+def sweep(place: Folder, named: set[str], grace_s: float | None = None) -> int:
     """Remove files that the catalog does not name and that are older than the grace period; return how many.
 
     Parameters
     ----------
-    root : Path
+    place : Folder
     named : set of str
-        Paths in the catalog, read **after** the listing would be too late: read it before, the grace covers the rest.
-    grace_s : float
-        Seconds.
+        Paths in the catalog, read **before** the listing: the grace period covers what was named in between.
+    grace_s : float, optional
+        Seconds; `GRACE_S` by default.
     """
-    oldest = time.time() - grace_s
+    oldest = time.time() - (GRACE_S if grace_s is None else grace_s)
     removed = 0
     for folder in ("segments", "tmp"):
-        for place in (root / folder).glob("**/*.parquet"):
+        for found in (place.root / folder).glob("**/*"):
+            path = str(found.relative_to(place.root))
             try:
-                if str(place.relative_to(root)) not in named and place.stat().st_mtime < oldest:
-                    place.unlink()
+                if path not in named and found.is_file() and found.stat().st_mtime < oldest:
+                    place.delete(path)
                     removed += 1
             except FileNotFoundError:
                 continue

@@ -1,7 +1,8 @@
-"""Hot rows: small writes as checksummed Arrow streams inside the catalog, durable with its transaction.
+"""Hot rows: small writes inside the catalog, durable with its transaction.
 
-A payload is `[length of head 4][head JSON][Arrow IPC stream]...`; the head names the tables and their lengths. A CRC
-of the payload and its row stands in the row and is compared when a process first reads it.
+Samples have a payload of their own (`hot_samples.py`). Any other payload, and samples written by format 1, is
+`[length of head 4][head JSON][Arrow IPC stream]...`; the head names the tables and their lengths. A CRC of the payload
+and its row stands in the row and is compared when a process first reads it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 
 import pyarrow as pa
 
-__all__ = ["pack", "unpack"]
+from workbench.store.hot_samples import MAGIC, HotSamples, unpack_samples
+
+__all__ = ["pack", "samples_of", "unpack"]
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -35,6 +38,8 @@ def unpack(payload: bytes) -> dict[str, pa.Table]:
     ValueError
         If the bytes are no payload.
     """
+    if payload[:4] == MAGIC:
+        return {"metrics": unpack_samples(payload, 0).to_table()}
     start = 4 + int.from_bytes(payload[:4], "little")
     buffer = pa.py_buffer(payload)
     tables: dict[str, pa.Table] = {}
@@ -45,3 +50,19 @@ def unpack(payload: bytes) -> dict[str, pa.Table]:
     except (pa.ArrowException, UnicodeDecodeError, ValueError, AttributeError) as error:
         raise ValueError(f"it is no Arrow payload ({error})") from error
     return tables
+
+
+def samples_of(payload: bytes, rank: int) -> HotSamples:
+    """Return the samples of a payload of metrics, of either format.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are no payload of samples.
+    """
+    if payload[:4] == MAGIC:
+        return unpack_samples(payload, rank)
+    try:
+        return HotSamples.of_table(rank, unpack(payload)["metrics"])
+    except (pa.ArrowException, LookupError, AttributeError) as error:
+        raise ValueError(f"it holds no samples ({error})") from error

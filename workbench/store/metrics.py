@@ -1,34 +1,63 @@
-"""Samples on their way to segments and hot rows, and back: pieces of many sources decoded straight into one result."""
+"""Samples on their way to segments and hot rows, and one segment read back: decoded straight into the result."""
 
 from __future__ import annotations
 
 import threading
+import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workbench import codecs
 from workbench.errors import StoreError
-from workbench.store.chunks import ROW_GROUP, Flat, chunk_table
-from workbench.store.files import File, day_of, open_file, write_file
+from workbench.store.chunk_index import ChunkIndex
+from workbench.store.chunks import CHUNK, LONG, TAIL, Flat, chunk_table
+from workbench.store.files import File, Made, day_of, open_file, write_file
+from workbench.store.places import Folder, Place
 from workbench.store.series import SeriesIndex
 
-__all__ = ["ChunkCache", "Chunks", "HotSamples", "flat_of_hot", "gather", "hot_table", "write_segment"]
+__all__ = [
+    "COMPACTED",
+    "YOUNG",
+    "ChunkCache",
+    "Chunks",
+    "HotSamples",
+    "Layout",
+    "flat_of_hot",
+    "hot_table",
+    "load_index",
+    "write_segment",
+]
 
 _Ints = npt.NDArray[np.int64]
-_PLAIN = ["series_id", "time_group", "t_min", "t_max", "count", "time_codec", "codec"]
-_FLOATS = ("sum", "min", "max", "first", "last", "increase")
-_PACKED = {
-    **dict.fromkeys(_FLOATS, "BYTE_STREAM_SPLIT"),
+_INDEXED = ["series_id", "time_group", "t_min", "t_max", "count", "time_codec", "time_blob", "codec", "blob"]
+_BYTES = ("blob", "time_blob")
+_REPEATED = ["labels", "kind", "unit", "time_group", "t_min", "t_max", "count", "time_codec", "codec"]
+_ENCODED = {
+    **dict.fromkeys(("sum", "min", "max", "first", "last", "increase"), "BYTE_STREAM_SPLIT"),
     **dict.fromkeys(("series_id", "t_first", "t_last"), "DELTA_BINARY_PACKED"),
 }
+
+
+class Layout(NamedTuple):
+    """How a segment is cut and packed: most samples of a chunk, length of the last one, codec effort, zstd level."""
+
+    limit: int
+    tail: int
+    effort: str
+    level: int
+
+
+YOUNG = Layout(CHUNK, 0, "fast", 1)
+"""What sealing and large writes make: quickly, of chunks that a recent window is cheaply read from."""
+
+COMPACTED = Layout(LONG, TAIL, "best", 12)
+"""What compaction makes: small."""
 
 
 def hot_table(ids: _Ints, offsets: _Ints, time: _Ints, value: npt.NDArray[np.float64]) -> pa.Table:
@@ -74,10 +103,10 @@ def flat_of_hot(rows: Sequence[HotSamples]) -> Flat:
 
 
 def write_segment(
-    root: Path, flat: Flat, index: SeriesIndex, meta: dict[str, str]
-) -> tuple[dict[str, Any], list[File]]:
-    """Write sorted samples as a durable segment; return its catalog row (without write numbers) and its files."""
-    table = chunk_table(flat)
+    place: Folder, flat: Flat, index: SeriesIndex, meta: Mapping[str, str], layout: Layout = YOUNG
+) -> Made:
+    """Write sorted samples as a durable segment; return its catalog row (without write numbers), files and index."""
+    table = chunk_table(flat, layout.limit, layout.tail, layout.effort)
     ids = np.unique(flat.series)
     at = np.searchsorted(ids, table["series_id"].to_numpy())
     kind, unit = index.describe(ids)
@@ -91,222 +120,185 @@ def write_segment(
         "series_min": int(ids[0]),
         "series_max": int(ids[-1]),
     }
-    plain = {"blob": "none", "time_blob": "none"}
-    file = write_file(
-        root,
+    packed = [name for name in table.column_names if name not in _BYTES]
+    file, data = write_file(
+        place,
         f"metrics/{day_of(row['t_min'])}",
         "chunks",
         table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}}),
-        row_group_size=ROW_GROUP,
-        column_encoding=_PACKED,
-        use_dictionary=["labels", "kind", "unit", "time_group", "t_min", "t_max", "count", "time_codec", "codec"],
-        compression={name: plain.get(name, "zstd") for name in table.column_names},
+        row_group_size=len(table),
+        column_encoding=_ENCODED,
+        use_dictionary=[*_REPEATED, "blob"],
+        dictionary_pagesize_limit=2**31 - 1,
+        compression={name: "none" if name in _BYTES else "zstd" for name in table.column_names},
+        compression_level=dict.fromkeys(packed, layout.level),
+        write_statistics=["series_id", "t_min", "t_max"],
     )
-    return row, [file]
+    return Made(row, [file], ChunkIndex.of_table(table, memoryview(data)).pack())
 
 
 class Chunks:
-    """The chunk rows of one segment file: plain columns in memory, blobs read by row group when first asked for."""
+    """The chunks of one segment: their index in memory, their bytes read from its place when asked for."""
 
-    def __init__(self, root: Path, file: File) -> None:
-        self.name = str(root / file.path)
-        self._root, self._file = root, file
-        table = self._read(lambda parquet: parquet.read(columns=_PLAIN))
-        self.series, self.t_min, self.t_max = (table[n].to_numpy() for n in ("series_id", "t_min", "t_max"))
-        self.count = table["count"].to_numpy().astype(np.int64)
-        self._group, self._codec = table["time_group"].to_numpy(), table["codec"].to_numpy()
-        self._time_codec = table["time_codec"].fill_null(0).to_numpy()
-        self._blobs: dict[int, tuple[list[bytes], dict[int, tuple[int, bytes]]]] = {}
-        self.bytes = file.bytes
+    def __init__(self, place: Place, file: File, index: ChunkIndex) -> None:
+        self.index = index
+        self.bytes = index.nbytes
+        self.name = f"{place.url}/{file.path}"
+        self._place, self._path = place, file.path
 
-    def _read(self, work: Callable[[pq.ParquetFile], pa.Table]) -> pa.Table:
-        try:
-            with open_file(self._root, self._file) as parquet:
-                return work(parquet)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"segment {self.name} cannot be read ({error}): restore it from a copy.") from error
-
-    def _block(self, block: int) -> tuple[list[bytes], dict[int, tuple[int, bytes]]]:
-        """Return the value blobs of one row group, and codec and blob of the timestamps of each group in it."""
-        if block not in self._blobs:
-            table = self._read(lambda parquet: parquet.read_row_group(block, columns=["time_blob", "blob"]))
-            first = block * ROW_GROUP
-            times = {
-                int(self._group[first + i]): (int(self._time_codec[first + i]), blob)
-                for i, blob in enumerate(table["time_blob"].to_pylist())
-                if blob is not None
-            }
-            self._blobs[block] = table["blob"].to_pylist(), times
-        return self._blobs[block]
-
-    def rows(self, wanted: npt.NDArray[np.bool_], start: int, end: int) -> npt.NDArray[np.intp]:
-        """Return the rows of the series marked in `wanted` (by series number) that may hold samples in [start, end)."""
-        known = self.series < len(wanted)
-        return np.flatnonzero(
-            known & wanted[np.where(known, self.series, 0)] & (self.t_max >= start) & (self.t_min < end)
-        )
-
-    def fill(self, rows: npt.NDArray[np.intp], at: _Ints, time: _Ints, value: npt.NDArray[np.float64]) -> None:
+    def fill(
+        self, rows: npt.NDArray[np.intp], at: _Ints, time: _Ints | None, value: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.intp]:
         """Decode chunk `rows[i]` into `time` and `value` from position `at[i]` on.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+            Sorted.
+        at : ndarray of int64
+            Where each chunk goes.
+        time : ndarray of int64 or None
+            Left out when only values are wanted.
+        value : ndarray of float64
+
+        Returns
+        -------
+        ndarray of int
+            Positions in `rows` of damaged chunks; their samples are not to be used.
+        """
+        index = self.index
+        blob, group = index.blob[rows], index.group[rows]
+        raw, bad = self.raw(blob)
+        decoded: dict[tuple[int, int], tuple[int, int]] = {}
+        work = zip(blob.tolist(), index.codec[rows].tolist(), at.tolist(), index.count[group].tolist(), strict=True)
+        decode = codecs.decode_into
+        wrong: list[int] = []
+        for i, (number, codec, a, n) in enumerate(work):
+            done = decoded.get((number, codec))
+            try:
+                if number in bad:
+                    raise ValueError("its checksum does not match")
+                if done is not None and done[1] == n:
+                    value[a : a + n] = value[done[0] : done[0] + n]
+                else:
+                    decode(codec, raw[number], value[a : a + n])
+                    decoded[number, codec] = a, n
+            except ValueError:
+                wrong.append(i)
+        if time is not None:
+            wrong += self._fill_times(group, at, time)
+        return np.unique(np.array(wrong, np.intp))
+
+    def raw(self, blob: npt.NDArray[np.int32]) -> tuple[dict[int, bytes], set[int]]:
+        """Return the bytes of some blobs, read together, and which of them are damaged."""
+        index = self.index
+        wanted = np.unique(blob)
+        spans = zip(index.offset[wanted].tolist(), index.length[wanted].tolist(), strict=True)
+        raw = dict(zip(wanted.tolist(), self._place.read(self._path, list(spans)), strict=True))
+        return raw, self._unsound(wanted, raw)
+
+    def _unsound(self, wanted: npt.NDArray[np.int32], raw: dict[int, bytes]) -> set[int]:
+        """Return the blobs whose bytes are not those that were written; each is looked at once per process."""
+        index = self.index
+        new = wanted[~index.sound[wanted]]
+        bad = {n for n, crc32 in zip(new.tolist(), index.crc32[new].tolist(), strict=True) if zlib.crc32(raw[n]) != crc32}
+        index.sound[[n for n in new.tolist() if n not in bad]] = True
+        return bad
+
+    def times(self, group: int) -> _Ints:
+        """Return the timestamps of one group.
 
         Raises
         ------
         StoreError
-            If a blob does not decode to what its row says; the message names the segment.
+            If they do not decode to what the index says.
         """
-        done: dict[int, tuple[int, int]] = {}
-        work = zip(rows.tolist(), at.tolist(), self.count[rows].tolist(), self._group[rows].tolist(), strict=True)
+        index = self.index
+        out = np.empty(int(index.count[group]), np.int64)
         try:
-            for row, a, n, group in work:
-                block, i = divmod(row, ROW_GROUP)
-                blobs, times = self._block(block)
-                codecs.decode_into(int(self._codec[row]), blobs[i], value[a : a + n])
-                if group in done and done[group][1] == n:
-                    b = done[group][0]
-                    time[a : a + n] = time[b : b + n]
-                else:
-                    codecs.decode_into(*times[group], time[a : a + n])
-                    done[group] = a, n
-        except (ValueError, KeyError) as error:
-            raise StoreError(
-                f"segment {self.name} holds a chunk that does not decode ({error}): restore it."
-            ) from error
-        if (time[at] != self.t_min[rows]).any() or (time[at + self.count[rows] - 1] != self.t_max[rows]).any():
-            raise StoreError(
-                f"segment {self.name} holds timestamps that disagree with its rows: restore it from a copy."
-            )
+            codecs.decode_into(int(index.time_codec[group]), index.times[group], out)
+        except ValueError as error:
+            raise StoreError(f"segment {self.name} holds timestamps that do not decode ({error}): restore it.") from error
+        if out[0] != index.t_min[group] or out[-1] != index.t_max[group]:
+            raise StoreError(f"segment {self.name} holds timestamps that disagree with its index: restore it.")
+        return out
+
+    def _fill_times(self, group: npt.NDArray[np.int32], at: _Ints, time: _Ints) -> list[int]:
+        known: dict[int, _Ints | None] = {}
+        wrong = []
+        for i, (g, a) in enumerate(zip(group.tolist(), at.tolist(), strict=True)):
+            if g not in known:
+                try:
+                    known[g] = self.times(g)
+                except StoreError:
+                    known[g] = None
+            found = known[g]
+            if found is None:
+                wrong.append(i)
+            else:
+                time[a : a + len(found)] = found
+        return wrong
+
+    def damaged(self, rows: npt.NDArray[np.intp], names: Callable[[_Ints], list[str]]) -> str:
+        """Return one sentence naming chunks by series and time."""
+        index = self.index
+        shown = rows[:3]
+        labels = names(index.series[shown])
+        group = index.group[shown]
+        spans = zip(labels, index.t_min[group].tolist(), index.t_max[group].tolist(), strict=True)
+        parts = [f"{text[:200]} from {np.datetime64(a, 'ns')} to {np.datetime64(b, 'ns')}" for text, a, b in spans]
+        more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+        return f"segment {self.name} is damaged where it holds {'; '.join(parts)}{more}: restore it from a copy."
 
 
 class ChunkCache:
-    """The chunk rows read last, up to a number of bytes; segments never change, so nothing in it can be stale."""
+    """The indexes used last, up to a number of bytes; segments never change, so nothing in it can be stale."""
 
-    def __init__(self, root: Path, limit: int = 256 * 2**20) -> None:
-        self._root, self._limit = root, limit
-        self._held: OrderedDict[str, Chunks] = OrderedDict()
+    def __init__(self, limit: int = 256 * 2**20) -> None:
+        self._limit = limit
+        self._held: OrderedDict[tuple[str, str], Chunks] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, file: File) -> Chunks:
-        """Return the chunk rows of a segment file."""
-        chunks = self._held.get(file.path) or Chunks(self._root, file)
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        """Return whether the index of a file of a place (its URL and path) is held."""
+        return key in self._held
+
+    def get(self, place: Place, file: File, packed: bytes | None) -> Chunks:
+        """Return the chunks of a segment file; `packed` is its index as the catalog has it, None to read the file."""
+        key = (place.url, file.path)
+        chunks = self._held.get(key)
+        if chunks is None:
+            chunks = Chunks(place, file, load_index(place, file, packed))
         with self._lock:
-            self._held[file.path] = chunks
-            self._held.move_to_end(file.path)
+            self._held[key] = chunks
+            self._held.move_to_end(key)
             while len(self._held) > 1 and sum(c.bytes for c in self._held.values()) > self._limit:
                 self._held.popitem(last=False)
         return chunks
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """Where samples come from: runs of one series and one write each, from chunks and from hot rows."""
+def load_index(place: Place, file: File, packed: bytes | None) -> ChunkIndex:
+    """Return the index of a segment from the catalog's bytes, else from the file.
 
-    series: _Ints
-    t_min: _Ints
-    t_max: _Ints
-    count: _Ints
-    rank: _Ints
-
-    @classmethod
-    def of_chunks(cls, chunks: Chunks, rows: npt.NDArray[np.intp], rank: int) -> _Pieces:
-        ranks = np.full(len(rows), rank, np.int64)
-        return cls(chunks.series[rows], chunks.t_min[rows], chunks.t_max[rows], chunks.count[rows], ranks)
-
-    @classmethod
-    def of_hot(cls, hot: HotSamples, kept: npt.NDArray[np.intp]) -> _Pieces:
-        begin, end = hot.offsets[kept], hot.offsets[kept + 1]
-        ranks = np.full(len(kept), hot.rank, np.int64)
-        return cls(hot.ids[kept], hot.time[begin], hot.time[end - 1], end - begin, ranks)
-
-    @classmethod
-    def joined(cls, parts: Sequence[_Pieces]) -> _Pieces:
-        names = ("series", "t_min", "t_max", "count", "rank")
-        return cls(*(np.concatenate([getattr(p, n) for p in parts] or [np.empty(0, np.int64)]) for n in names))
-
-    def take(self, order: npt.NDArray[np.intp]) -> _Pieces:
-        return _Pieces(self.series[order], self.t_min[order], self.t_max[order], self.count[order], self.rank[order])
-
-
-def gather(
-    segments: Sequence[tuple[int, Chunks]],
-    hot: Sequence[HotSamples],
-    wanted: npt.NDArray[np.bool_],
-    start: int,
-    end: int,
-) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
-    """Return the samples of some series in [start, end), sorted; of equal (series, time) the latest write wins.
-
-    Parameters
-    ----------
-    segments : sequence of (rank, Chunks)
-        `rank` is the write number that decides between repetitions.
-    hot : sequence of HotSamples
-    wanted : ndarray of bool
-        By series number.
-    start, end : int
-        Nanoseconds.
-
-    Returns
-    -------
-    series : ndarray of int64, shape (n,)
-        Numbers of the series that have samples, increasing.
-    offsets : ndarray of int64, shape (n + 1,)
-    time, value : ndarray of int64 and float64, shape (m,)
+    Raises
+    ------
+    StoreError
+        If the file is damaged; the message names it.
+    Gone
+        If it has been removed since the caller's snapshot.
     """
-    rows = [chunks.rows(wanted, start, end) for _, chunks in segments]
-    kept = [np.flatnonzero(wanted[h.ids]) for h in hot]
-    parts = [_Pieces.of_chunks(c, r, rank) for (rank, c), r in zip(segments, rows, strict=True)]
-    parts += [_Pieces.of_hot(h, k) for h, k in zip(hot, kept, strict=True)]
-    pieces = _Pieces.joined(parts)
-    order = np.lexsort((pieces.rank, pieces.t_min, pieces.series))
-    at = np.empty(len(order), np.int64)
-    at[order] = np.cumsum(pieces.count[order]) - pieces.count[order]
-    total = int(pieces.count.sum())
-    time, value = np.empty(total, np.int64), np.empty(total)
-    where = np.split(at, np.cumsum([len(p.series) for p in parts], dtype=np.int64))[: len(parts)]
-    for (_, chunks), r, a in zip(segments, rows, where, strict=False):
-        chunks.fill(r, a, time, value)
-    for h, k, a in zip(hot, kept, where[len(segments) :], strict=True):
-        n = np.diff(h.offsets)[k]
-        inside = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
-        source, target = np.repeat(h.offsets[k], n) + inside, np.repeat(a, n) + inside
-        time[target], value[target] = h.time[source], h.value[source]
-    return _finish(pieces.take(order), time, value, start, end)
-
-
-def _finish(
-    pieces: _Pieces, time: _Ints, value: npt.NDArray[np.float64], start: int, end: int
-) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
-    """Resolve repetitions and cut to the window; only samples that may be concerned are looked at one by one."""
-    keep = np.ones(0, bool)
-    clash = (np.diff(pieces.series) == 0) & (pieces.t_max[:-1] >= pieces.t_min[1:])
-    if clash.any():
-        mixed = np.isin(pieces.series, pieces.series[1:][clash])
-        keep = _latest(pieces, mixed, time, value)
-    if len(pieces.series) and (pieces.t_min.min() < start or pieces.t_max.max() >= end):
-        inside = (time >= start) & (time < end)
-        keep = keep & inside if len(keep) else inside
-    counts = pieces.count
-    if len(keep):
-        seen = np.concatenate([[0], np.cumsum(keep)])
-        edges = np.concatenate([[0], np.cumsum(counts)])
-        counts = seen[edges[1:]] - seen[edges[:-1]]
-        time, value = time[keep], value[keep]
-    series, first = np.unique(pieces.series[counts > 0], return_index=True)
-    sums = np.add.reduceat(counts[counts > 0], first) if len(first) else first
-    return series, np.concatenate([[0], np.cumsum(sums)]).astype(np.int64), time, value
-
-
-def _latest(
-    pieces: _Pieces, mixed: npt.NDArray[np.bool_], time: _Ints, value: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
-    """Sort the samples of `mixed` pieces in place and return which samples stay: of equal instants the last written."""
-    at = np.flatnonzero(np.repeat(mixed, pieces.count))
-    counts = pieces.count[mixed]
-    series, rank = np.repeat(pieces.series[mixed], counts), np.repeat(pieces.rank[mixed], counts)
-    order = np.lexsort((rank, time[at], series))
-    time[at], value[at] = time[at][order], value[at][order]
-    keep = np.ones(len(time), bool)
-    keep[at[:-1]] = (np.diff(series) != 0) | (np.diff(time[at]) != 0)
-    return keep
+    if packed is not None:
+        try:
+            return ChunkIndex.unpack(packed)
+        except ValueError:
+            pass  # the file says the same
+    try:
+        parquet = open_file(place, file)
+        raw = place.read(file.path, [(0, file.bytes)])[0]
+        return ChunkIndex.of_table(parquet.read(columns=_INDEXED), raw)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy."
+        ) from error

@@ -7,15 +7,22 @@ from pathlib import Path
 
 from workbench.errors import StoreError
 
-__all__ = ["CATALOG", "FORMAT", "file_system", "prepare"]
+__all__ = ["CATALOG", "FORMAT", "REFERENCE", "file_system", "prepare"]
 
 CATALOG = "catalog.sqlite"
 """File name of the catalog inside a store's folder."""
 
-FORMAT = 1
+REFERENCE = "catalog.json"
+"""File that names the catalog of a store whose catalog is on a database server."""
+
+FORMAT = 2
 """Version of the layout in FORMAT.md; a store of a newer one is refused."""
 
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.rclone", "ceph", "glusterfs"})
+_NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs ncpfs afs 9p vboxsf prl_fs fuse.vmhgfs-fuse fuse.sshfs fuse.rclone fuse.s3fs"
+    " fuse.gcsfuse fuse.goofys fuse.blobfuse fuse.juicefs fuse.glusterfs glusterfs ceph fuse.ceph lustre beegfs gpfs"
+    " pvfs2 orangefs ocfs2 gfs2 fuse.davfs2 davfs fuse.curlftpfs".split()
+)  # also what several machines mount at once: SQLite's log needs memory that all writers share
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
@@ -37,8 +44,18 @@ def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
     return kind
 
 
-def prepare(path: Path, create: bool, mounts: Path = Path("/proc/mounts")) -> bool:
+def prepare(path: Path, create: bool, mounts: Path = Path("/proc/mounts"), *, shared: bool = False) -> bool:
     """Check a store's folder, make it if allowed, and return whether it can only be read.
+
+    Parameters
+    ----------
+    path : Path
+    create : bool
+        Whether a new store may be made in a missing or empty folder.
+    mounts : Path
+        The kernel's table of mounted file systems.
+    shared : bool
+        Whether the catalog is on a database server, so that the folder may be on a network file system.
 
     Raises
     ------
@@ -46,19 +63,22 @@ def prepare(path: Path, create: bool, mounts: Path = Path("/proc/mounts")) -> bo
         If there is no store and none may be made, the path is no folder, the folder holds something else, or it lies
         on a network file system and is not read-only.
     """
-    catalog = path / CATALOG
     if path.exists() and not path.is_dir():
         raise StoreError(f"store {path} is a file: name a folder, or import the file with `workbench ingest`.")
-    if not catalog.exists():
+    if not _has_catalog(path):
         _make(path, create)
     writable = os.access(path, os.W_OK) and not _mounted_read_only(path)
     kind = file_system(path, mounts)
-    if writable and kind in _NETWORK:
+    if writable and kind in _NETWORK and not shared:
         raise StoreError(
             f"store {path} lies on a network file system ({kind}), where several writers would damage it: use a local"
-            " folder, or mount it read-only to read."
+            " folder, keep the catalog on a PostgreSQL server, or mount it read-only to read."
         )
     return not writable
+
+
+def _has_catalog(path: Path) -> bool:
+    return (path / CATALOG).exists() or (path / REFERENCE).exists()
 
 
 def _mounted_read_only(path: Path) -> bool:
@@ -77,10 +97,10 @@ def _make(path: Path, create: bool) -> None:
             handle = os.open(path.parent, os.O_RDONLY)
             os.fsync(handle)
             os.close(handle)
-        foreign = [p.name for p in path.iterdir() if not p.name.startswith(CATALOG)]
+        foreign = [p.name for p in path.iterdir() if not p.name.startswith((CATALOG, REFERENCE))]
     except OSError as error:
         raise StoreError(f"store folder {path} cannot be made: {error.strerror}; choose a writable place.") from error
-    if foreign and not (path / CATALOG).exists():
+    if foreign and not _has_catalog(path):
         raise StoreError(f"folder {path} is not a store, it holds {foreign[0]!r}: choose an empty or a new folder.")
     if not os.access(path, os.W_OK) or _mounted_read_only(path):
         raise StoreError(f"store folder {path} is read-only and holds no store: choose a writable place.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +18,8 @@ import pyarrow as pa
 
 from workbench.errors import StoreError
 from workbench.signals import Profiles, build_profiles
-from workbench.store.files import File, day_of, open_file, write_file
+from workbench.store.files import File, Made, day_of, open_file, write_file
+from workbench.store.places import Folder, Place
 from workbench.store.frames import mask, to_arrow, unify
 
 __all__ = ["from_tables", "join", "read_segment", "to_tables", "write_segment"]
@@ -40,7 +40,7 @@ def to_tables(profiles: Profiles) -> dict[str, pa.Table]:
     }
 
 
-def write_segment(root: Path, tables: dict[str, pa.Table], meta: dict[str, str]) -> tuple[dict[str, Any], list[File]]:
+def write_segment(place: Folder, tables: dict[str, pa.Table], meta: Mapping[str, str]) -> Made:
     """Write the three tables as durable files; return the catalog row (without write numbers) and the files."""
     time = tables["samples"]["time"].to_numpy().view(np.int64)
     row: dict[str, Any] = {"signal": "profiles", "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(time)}
@@ -49,15 +49,12 @@ def write_segment(root: Path, tables: dict[str, pa.Table], meta: dict[str, str])
     for role, table in tables.items():
         about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         table = table.replace_schema_metadata({**about, **footer})
-        files.append(
-            write_file(
-                root, f"profiles/{day_of(int(time[0]))}", role, table, row_group_size=_ROW_GROUP, compression="zstd"
-            )
-        )
-    return row, files
+        folder = f"profiles/{day_of(int(time[0]))}"
+        files.append(write_file(place, folder, role, table, row_group_size=_ROW_GROUP, compression="zstd")[0])
+    return Made(row, files)
 
 
-def read_segment(root: Path, files: Sequence[File]) -> dict[str, pa.Table]:
+def read_segment(place: Place, files: Sequence[File]) -> dict[str, pa.Table]:
     """Return the three tables of a segment.
 
     Raises
@@ -68,11 +65,11 @@ def read_segment(root: Path, files: Sequence[File]) -> dict[str, pa.Table]:
     tables = {}
     for file in files:
         try:
-            tables[file.role] = open_file(root, file).read()
+            tables[file.role] = open_file(place, file).read()
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, StoreError):
                 raise
-            raise StoreError(f"segment {root / file.path} cannot be read ({error}): restore it from a copy.") from error
+            raise StoreError(f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy.") from error
     return tables
 
 

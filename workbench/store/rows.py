@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import StoreError
-from workbench.store.files import File, day_of, open_file, write_file
+from workbench.store.files import File, Made, day_of, open_file, write_file
+from workbench.store.places import Folder, Place
 from workbench.store.frames import REQUIRED, mask, to_arrow, to_frame, unify
 
 __all__ = ["by_day", "hot_rows", "read_segment", "select", "to_arrow", "to_frame", "unify", "write_segment"]
@@ -33,17 +33,18 @@ def by_day(table: pa.Table) -> list[pa.Table]:
     return [table.slice(a, b - a) for a, b in pairwise(edges)]
 
 
-def write_segment(root: Path, signal: str, table: pa.Table, meta: dict[str, str]) -> tuple[dict[str, Any], list[File]]:
+def write_segment(place: Folder, signal: str, table: pa.Table, meta: Mapping[str, str]) -> Made:
     """Write rows sorted by time as a durable segment; return its catalog row (without write numbers) and its files."""
     time = table["time"].to_numpy().view(np.int64)
     row: dict[str, Any] = {"signal": signal, "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(table)}
     table = table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}})
     folder = f"{signal}/{day_of(int(time[0]))}"
-    return row, [write_file(root, folder, "rows", table, row_group_size=_ROW_GROUP, compression="zstd")]
+    file, _ = write_file(place, folder, "rows", table, row_group_size=_ROW_GROUP, compression="zstd")
+    return Made(row, [file])
 
 
 def read_segment(
-    root: Path, file: File, start: int, end: int, columns: Sequence[str] | None, where: Mapping[str, Sequence[str]]
+    place: Place, file: File, start: int, end: int, columns: Sequence[str] | None, where: Mapping[str, Sequence[str]]
 ) -> list[pa.Table]:
     """Return the matching rows of a segment, row groups that cannot hold any left unread.
 
@@ -52,7 +53,7 @@ def read_segment(
     StoreError
         If the file is damaged; the message names it.
     """
-    parquet = open_file(root, file)
+    parquet = open_file(place, file)
     try:
         have = parquet.schema_arrow.names
         if any(name not in have for name in where):
@@ -75,7 +76,7 @@ def read_segment(
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"segment {root / file.path} cannot be read ({error}): restore it from a copy.") from error
+        raise StoreError(f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy.") from error
     return [t for t in tables if len(t)]
 
 

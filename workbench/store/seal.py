@@ -6,10 +6,8 @@ segment's last write number decides between repetitions and must not leap over t
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,10 @@ from workbench.signals import SIGNALS
 from workbench.store import metrics, profiles, rows
 from workbench.store.catalog import Catalog
 from workbench.store.chunks import newest
-from workbench.store.files import GRACE_S, File, add_segment, remove, sweep
+from workbench.store.files import Made, add_segment, remove
+from workbench.store.clean import tidy
+from workbench.store.crash import reach
+from workbench.store.places import Folder
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import Hot, load_hot
 from workbench.store.write import META
@@ -32,14 +33,14 @@ _HOT_ROWS = 2000
 _LEASE_NS = 120 * 10**9
 
 
-def seal_when_large(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> None:
+def seal_when_large(place: Folder, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> None:
     """Seal when hot rows have grown so many that reading them is slow, unless another process is at it.
 
     The lease only saves work: it ends by itself, and two that seal at once do no harm.
     """
     with catalog.read() as connection:
         count, size = connection.execute(
-            "SELECT count(*), total(bytes) FROM hot INDEXED BY hot_by_signal WHERE signal > ''"
+            "SELECT count(*), coalesce(sum(bytes), 0) FROM hot WHERE signal > ''"
         ).fetchone()
     if count < _HOT_ROWS and size < _HOT_BYTES:
         return
@@ -49,19 +50,19 @@ def seal_when_large(root: Path, catalog: Catalog, refreshed: Callable[[], Series
         mine = connection.execute(lease, (now + _LEASE_NS, now)).rowcount
     if mine:
         try:
-            seal(root, catalog, refreshed)
+            seal(place, catalog, refreshed)
         finally:
             with catalog.write() as connection:
                 connection.execute("UPDATE meta SET value = 0 WHERE name = 'sealing_until'")
 
 
-def seal(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> dict[str, int]:
+def seal(place: Folder, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) -> dict[str, int]:
     """Seal every hot row there is now; return the rows this process sealed, by signal."""
     done = dict.fromkeys(SIGNALS, 0)
     for signal in SIGNALS:
         for run in _runs(catalog, signal):
-            done[signal] += _seal_run(root, catalog, refreshed, signal, run)
-    _tidy(root, catalog)
+            done[signal] += _seal_run(place, catalog, refreshed, signal, run)
+    tidy(place, catalog)
     return done
 
 
@@ -89,57 +90,46 @@ def _runs(catalog: Catalog, signal: str) -> list[list[int]]:
     return runs
 
 
-def _seal_run(root: Path, catalog: Catalog, refreshed: Callable[[], SeriesIndex], signal: str, run: list[int]) -> int:
+def _seal_run(place: Folder, catalog: Catalog, refreshed: Callable[[], SeriesIndex], signal: str, run: list[int]) -> int:
     """Seal some hot rows into segments; return how many rows, 0 when another process took any of them first."""
     with catalog.read() as connection:
         hot = list(load_hot(connection, run).values())
     if len(hot) != len(run):
         return 0
-    made = _write(root, refreshed, signal, hot)
+    made = _write(place, refreshed, signal, hot)
+    reach("seal.written")
     named = False
     try:
         with catalog.write() as connection:
             named = _swap(connection, hot, made)
     finally:
         if not named:
-            remove(root, [file for _, files in made for file in files])
-    return sum(row["rows"] for row, _ in made) if named else 0
+            remove(place, [file for part in made for file in part.files])
+    reach("seal.committed")
+    return sum(part.row["rows"] for part in made) if named else 0
 
 
-def _write(
-    root: Path, refreshed: Callable[[], SeriesIndex], signal: str, hot: Sequence[Hot]
-) -> list[tuple[dict[str, Any], list[File]]]:
+def _write(place: Folder, refreshed: Callable[[], SeriesIndex], signal: str, hot: Sequence[Hot]) -> list[Made]:
+    meta = {**META, "seq_min": str(hot[0].seq), "seq_max": str(hot[-1].seq)}
     if signal == "metrics":
         flat = newest(metrics.flat_of_hot([metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in hot]))
-        return [metrics.write_segment(root, flat, refreshed(), META)]
+        return [metrics.write_segment(place, flat, refreshed(), meta)]
     if signal == "profiles":
         parts = [profiles.from_tables(h.tables, -(2**63), 2**63 - 1, {}) for h in hot]
         tables = profiles.to_tables(profiles.join([p for p in parts if p is not None]))
-        return [profiles.write_segment(root, tables, META)]
+        return [profiles.write_segment(place, tables, meta)]
     table = rows.unify([h.tables["rows"] for h in hot])
     table = table.take(pa.array(np.argsort(table["time"].to_numpy(), kind="stable")))
-    return [rows.write_segment(root, signal, part, META) for part in rows.by_day(table)]
+    return [rows.write_segment(place, signal, part, meta) for part in rows.by_day(table)]
 
 
-def _swap(connection: sqlite3.Connection, hot: Sequence[Hot], made: list[tuple[dict[str, Any], list[File]]]) -> bool:
+def _swap(connection: Any, hot: Sequence[Hot], made: list[Made]) -> bool:
     """Delete the rows and name the segments; return False, having changed nothing, when a row is gone already."""
     for h in hot:
         there = connection.execute("SELECT 1 FROM hot WHERE id = ?", (h.id,)).fetchone()
         if there is None:
             return False
     connection.executemany("DELETE FROM hot WHERE id = ?", [(h.id,) for h in hot])
-    for row, files in made:
-        add_segment(connection, {**row, "seq_min": hot[0].seq, "seq_max": hot[-1].seq}, files)
+    for part in made:
+        add_segment(connection, part, hot[0].seq, hot[-1].seq)
     return True
-
-
-def _tidy(root: Path, catalog: Catalog) -> None:
-    """Forget segments retired longer than the grace period ago, and remove files that nothing names."""
-    with catalog.write() as connection:
-        oldest = (time.time_ns() - int(GRACE_S * 1e9),)
-        old = "SELECT id FROM segments WHERE retired < ?"
-        connection.execute(f"DELETE FROM files WHERE segment IN ({old})", oldest)
-        connection.execute("DELETE FROM segments WHERE retired < ?", oldest)
-        named = {row[0] for row in connection.execute("SELECT path FROM files")}
-    sweep(root, named)
-    catalog.shrink()

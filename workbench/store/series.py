@@ -1,269 +1,226 @@
 """Series and their labels: which label sets exist, what number each has, and which match a selection.
 
-A label set is written as canonical JSON (names sorted, absent labels left out); its 128-bit hash is its identity. The
-catalog keeps the sets, their distinct (name, value) pairs and, per pair, the series that have it (postings). Each
-process reads the postings once into one column of small integers per label name, and then only what is new.
+Series are numbered from 1 in the order they were registered. New ones are rows of JSON; folding turns them into
+compressed columns (`label_block.py`), of which a process reads what a question needs when it is asked. The files
+beside this one, from below: `labels.py`, `label_rows.py`, `label_block.py`, `label_state.py`, `label_find.py`.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench import settings
 from workbench.errors import StoreError
 from workbench.signals import Matcher
-from workbench.store.catalog import Catalog
+from workbench.store import label_find
+from workbench.store.catalog import Catalog, Transaction
+from workbench.store.label_fold import fold
+from workbench.store.label_known import Frames, Keyring, Known
+from workbench.store.label_register import Given, register
+from workbench.store.label_rows import Moved, Pantry, Shelf, read_rows
+from workbench.store.label_sources import cardinality
+from workbench.store.label_state import State, counters, read_state
+from workbench.store.label_verify import verify_series
+from workbench.store.label_upgrade import upgrade_series
+from workbench.store.labels import canonical
 
-__all__ = ["SeriesIndex", "SeriesWriter", "canonical", "pair_hash", "text_hash"]
+__all__ = [
+    "SeriesIndex", "SeriesWriter", "canonical", "cardinality", "count_series", "fold", "upgrade_series", "verify_series",
+]  # fmt: skip
 
 _Ints = npt.NDArray[np.int64]
+_Objects = npt.NDArray[np.object_]
+_T = TypeVar("_T")
 
 
-def text_hash(text: str) -> bytes:
-    """Return the 128-bit identity of a canonical label set."""
-    return blake2b(text.encode(), digest_size=16).digest()
-
-
-def pair_hash(name: str, value: str) -> bytes:
-    """Return the 128-bit identity of one label and its value."""
-    return text_hash(f"{json.dumps(name)}:{value}")
-
-
-def described_crc(number: int, kind: str, unit: str) -> int:
-    """Return the checksum of what a series is said to be."""
-    return zlib.crc32(f"{number} {kind} {unit}".encode())
-
-
-def posting_crc(pair: int, first: int, series: bytes) -> int:
-    """Return the checksum of one row of the label index."""
-    return zlib.crc32(series, zlib.crc32(f"{pair} {first}".encode()))
-
-
-def _described(connection: sqlite3.Connection, low: int, high: int) -> list[tuple[str, str]]:
-    """Return kind and unit of the series from `low` to `high`, in order and without gaps."""
-    found = []
-    query = "SELECT id, kind, unit, crc32 FROM series WHERE id BETWEEN ? AND ? ORDER BY id"
-    for i, (number, kind, unit, crc32) in enumerate(connection.execute(query, (low, high)), start=low):
-        if number != i or described_crc(number, kind, unit) != crc32:
-            raise StoreError(f"the catalog's row of series {i} is damaged: restore the catalog.")
-        found.append((kind, unit))
-    return found
-
-
-def _utf8(text: str) -> str:
-    """Return text that UTF-8 can hold: a lone surrogate is written out."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
-
-
-def canonical(labels: pd.DataFrame) -> npt.NDArray[np.object_]:
-    """Return one JSON object per row of a label table, names sorted, empty labels left out; str objects, shape (n,)."""
-    text = np.full(len(labels), "", object)
-    for name in sorted(map(str, labels.columns)):
-        codes, distinct = pd.factorize(labels[name].to_numpy(dtype=object))
-        key = json.dumps(_utf8(name))
-        pieces = np.array([f",{key}:{json.dumps(_utf8(v))}" if v else "" for v in distinct] + [""], dtype=object)
-        text = text + pieces[codes]
-    return np.array(["{" + t[1:] + "}" for t in text.tolist()], dtype=object)
-
-
-class SeriesWriter:
-    """Turns label sets into series numbers, registering new ones; remembers what it has seen."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._known: dict[tuple[str, str, str], int] = {}
-
-    def resolve(
-        self, labels: pd.DataFrame, kind: npt.NDArray[np.object_], unit: npt.NDArray[np.object_]
-    ) -> tuple[_Ints, list[str]]:
-        """Return the number and the canonical text of every series; new ones are durable before this returns."""
-        texts = canonical(labels).tolist()
-        keys = list(zip(texts, kind.tolist(), unit.tolist(), strict=True))
-        missing = [key for key in keys if key not in self._known]
-        if missing:
-            if len(self._known) > 1_000_000:
-                self._known.clear()
-                missing = keys
-            with self._catalog.write() as connection:
-                self._known.update(_register(connection, list(dict.fromkeys(missing))))
-        return np.fromiter(map(self._known.__getitem__, keys), np.int64, len(keys)), texts
-
-
-def _register(connection: sqlite3.Connection, keys: list[tuple[str, str, str]]) -> dict[tuple[str, str, str], int]:
-    """Give every label set a number; `keys` are distinct (labels, kind, unit)."""
-    hashes = [text_hash(text) for text, _, _ in keys]
-    stored = _lookup(connection, "SELECT hash, id, kind, unit FROM series WHERE hash IN", hashes)
-    new: dict[bytes, tuple[int, str]] = {}
-    last = connection.execute("SELECT coalesce(max(id), 0) FROM series").fetchone()[0]
-    out, changed = {}, False
-    for key, digest in zip(keys, hashes, strict=True):
-        text, kind, unit = key
-        if digest not in stored:
-            last += 1
-            stored[digest] = (last, kind, unit)
-            new[digest] = (last, text)
-            row = (last, digest, text, kind, unit, described_crc(last, kind, unit))
-            connection.execute("INSERT INTO series VALUES (?, ?, ?, ?, ?, ?)", row)
-        number, old_kind, old_unit = stored[digest]
-        better = (kind if kind != "unknown" else old_kind, unit or old_unit)
-        if better != (old_kind, old_unit):
-            values = (*better, described_crc(number, *better), number)
-            connection.execute("UPDATE series SET kind = ?, unit = ?, crc32 = ? WHERE id = ?", values)
-            stored[digest], changed = (number, *better), True
-        out[key] = number
-    if changed:
-        connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'series_changed'")
-    if new:
-        _post(connection, list(new.values()))
-    return out
-
-
-def _lookup(connection: sqlite3.Connection, query: str, hashes: list[bytes]) -> dict[bytes, tuple[Any, ...]]:
-    found: dict[bytes, tuple[Any, ...]] = {}
-    for at in range(0, len(hashes), 500):
-        part = hashes[at : at + 500]
-        rows = connection.execute(f"{query} ({', '.join('?' * len(part))})", part)
-        found |= {row[0]: tuple(row[1:]) for row in rows}
-    return found
-
-
-def _post(connection: sqlite3.Connection, new: list[tuple[int, str]]) -> None:
-    """Add new series to the pairs and postings."""
-    members: dict[tuple[str, str], list[int]] = {}
-    for number, text in new:
-        for pair in json.loads(text).items():
-            members.setdefault(pair, []).append(number)
-    hashes = {pair: pair_hash(*pair) for pair in members}
-    stored = _lookup(connection, "SELECT hash, id FROM pairs WHERE hash IN", list(hashes.values()))
-    last = connection.execute("SELECT coalesce(max(id), 0) FROM pairs").fetchone()[0]
-    first = new[0][0]
-    for pair, numbers in members.items():
-        digest = hashes[pair]
-        if digest not in stored:
-            last += 1
-            stored[digest] = (last,)
-            connection.execute("INSERT INTO pairs VALUES (?, ?, ?, ?)", (last, digest, *pair))
-        blob = np.array(numbers, "<i8").tobytes()
-        row = (stored[digest][0], first, blob, posting_crc(stored[digest][0], first, blob))
-        connection.execute("INSERT INTO postings VALUES (?, ?, ?, ?)", row)
-
-
-@dataclass
-class _Column:
-    """One label over all series: a code per series, 0 = the label is absent."""
-
-    codes: npt.NDArray[np.int32]
-    values: list[str] = field(default_factory=lambda: [""])
-    code_of_pair: dict[int, int] = field(default_factory=dict)
+def count_series(transaction: Transaction) -> int:
+    """Return how many series there are."""
+    return counters(transaction)[0]
 
 
 class SeriesIndex:
-    """The labels of all series in memory, refreshed with what is new; series numbers run from 1 without gaps."""
+    """The labels of all series as one process sees them.
 
-    def __init__(self) -> None:
-        self.size = 0
-        self.kind = np.empty(0, object)
-        self.unit = np.empty(0, object)
-        self._changed = 0
-        self._pairs = 0
-        self._columns: dict[str, _Column] = {}
-        self._home: dict[int, _Column] = {}
-        self._lock = threading.RLock()
+    `refresh` takes note of what is there; what a question needs is read when it is asked, and kept up to a number of
+    bytes. Any thread may ask, but not from inside a transaction of the same catalog.
 
-    def refresh(self, connection: sqlite3.Connection) -> None:
-        """Read the series added since the last call; all of them when kinds or units were corrected.
+    Parameters
+    ----------
+    catalog : Catalog, optional
+        Without one, `refresh` reads everything.
+    """
+
+    def __init__(self, catalog: Catalog | None = None) -> None:
+        self._catalog = catalog
+        self._state = State()
+        self._lock = threading.RLock()  # never held while waiting for the catalog
+        self._rows: dict[int, bytes] = {}
+        self._shelf = Shelf()
+
+    @property
+    def size(self) -> int:
+        """How many series there are; their numbers are 1 to `size`."""
+        return self._state.size
+
+    @property
+    def shelf(self) -> Shelf:
+        """What was read and made so far."""
+        return self._shelf
+
+    def refresh(self, connection: Transaction) -> State:
+        """Take note of series that were added, folded or corrected since the last call.
+
+        Parameters
+        ----------
+        connection : Transaction
+            One that has not changed series itself: what it sees must be true for good.
 
         Raises
         ------
         StoreError
-            If the catalog's label tables contradict each other.
+            If a row of the label index is damaged or missing.
         """
         with self._lock:
-            self._refresh(connection)
+            state = read_state(connection, self._state)
+            if state is not self._state and self._catalog is None:
+                numbers = [n for block in state.blocks for n in block.rows()]
+                self._rows = read_rows(connection, numbers, "labels")
+            self._state = state
+            return state
 
-    def _refresh(self, connection: sqlite3.Connection) -> None:
-        changed = connection.execute("SELECT value FROM meta WHERE name = 'series_changed'").fetchone()[0]
-        if changed != self._changed:
-            self._describe(_described(connection, 1, self.size), self.size)
-            self._changed = changed
-        rows = _described(connection, self.size + 1, 2**62)
-        if not rows:
-            return
-        old, self.size = self.size, self.size + len(rows)
-        self._describe([*zip(self.kind, self.unit, strict=True), *rows], self.size)
-        self._read_pairs(connection, old)
-        for column in self._columns.values():
-            column.codes = np.concatenate([column.codes, np.zeros(self.size - len(column.codes), np.int32)])
-        new = connection.execute("SELECT pair, first, series, crc32 FROM postings WHERE first > ?", (old,))
-        for pair, first, blob, crc32 in new:
-            if pair not in self._home or posting_crc(pair, first, blob) != crc32:
-                raise StoreError(
-                    f"the label index is damaged where it lists the series of pair {pair}: restore the catalog."
-                )
-            column = self._home[pair]
-            column.codes[np.frombuffer(blob, "<i8") - 1] = column.code_of_pair[pair]
+    @contextmanager
+    def _session(self) -> Iterator[Pantry]:
+        """Give the rows of one snapshot, which begins when the first is wanted."""
+        with ExitStack() as stack:
+            opened: list[Transaction] = []
 
-    def _read_pairs(self, connection: sqlite3.Connection, old: int) -> None:
-        new = connection.execute("SELECT id, hash, name, value FROM pairs WHERE id > ?", (self._pairs,))
-        for number, digest, name, value in new:
-            if pair_hash(name, value) != digest:
-                raise StoreError(
-                    f"the label {name[:80]!r} (pair {number}) does not match its hash: restore the catalog."
-                )
-            column = self._columns.setdefault(name, _Column(np.zeros(old, np.int32)))
-            column.code_of_pair[number] = len(column.values)
-            column.values.append(value)
-            self._home[number] = column
-            self._pairs = max(self._pairs, number)
+            def rows(numbers: Sequence[int], what: str) -> dict[int, bytes]:
+                if self._catalog is None:
+                    return {number: self._rows[number] for number in numbers}
+                if not opened:
+                    opened.append(stack.enter_context(self._catalog.read()))
+                return read_rows(opened[0], numbers, what)
 
-    def _describe(self, rows: Sequence[tuple[str, str]], n: int) -> None:
-        self.kind, self.unit = np.empty(n, object), np.empty(n, object)
-        self.kind[:] = [row[0] for row in rows]
-        self.unit[:] = [row[1] for row in rows]
+            yield Pantry(rows, self._shelf)
+
+    def ask(self, work: Callable[[State, Pantry], _T]) -> _T:
+        """Return what `work` makes of the present state; when blocks have been folded meanwhile, of a newer one."""
+        for _ in range(20):
+            state = self._state
+            try:
+                with self._session() as pantry:
+                    return work(state, pantry)
+            except Moved as moved:
+                said = str(moved)
+            if self._catalog is None:
+                break
+            with self._catalog.read() as connection:
+                if self.refresh(connection) is state:
+                    break
+        raise StoreError(said)
 
     def match(self, matchers: Sequence[Matcher]) -> _Ints:
         """Return the sorted numbers of the series that satisfy every matcher.
 
         Each matcher is asked about the distinct values of its label only, the absent one ("") among them.
+
+        Raises
+        ------
+        StoreError
+            If a row that is needed is damaged; the message names the label.
         """
-        with self._lock:
-            keep = np.ones(self.size, bool)
-            for matcher in matchers:
-                column = self._columns.get(matcher.name)
-                values = np.array(column.values if column else [""], dtype=object)
-                hit = matcher.mask(values)
-                keep &= hit[column.codes] if column else hit[0]
-            return np.flatnonzero(keep) + 1
+        return self.ask(lambda state, pantry: label_find.match(state.parts(pantry), matchers))
 
     def frame(self, ids: _Ints) -> pd.DataFrame:
         """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
-        with self._lock:
-            return self._frame(ids)
+        return self.ask(lambda state, pantry: label_find.frame(state.parts(pantry), ids))
 
-    def _frame(self, ids: _Ints) -> pd.DataFrame:
-        data: dict[str, Any] = {}
-        for name in sorted({*self._columns, "metric"}):
-            column = self._columns.get(name)
-            codes = column.codes[ids - 1] if column else np.zeros(len(ids), np.int32)
-            if name == "metric" or codes.any():
-                values = np.array(column.values if column else [""], dtype=object)
-                data[name] = pd.array(values[codes], dtype="str")
-        return pd.DataFrame(data, index=pd.RangeIndex(len(ids)))
-
-    def describe(self, ids: _Ints) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
+    def describe(self, ids: _Ints) -> tuple[_Objects, _Objects]:
         """Return kind and unit of some series."""
-        return self.kind[ids - 1], self.unit[ids - 1]
+        return self.ask(lambda state, pantry: label_find.said_of(state.parts(pantry), ids, state.learned))
 
     def texts(self, ids: _Ints) -> list[str]:
         """Return the canonical JSON of some series."""
         return [str(text) for text in canonical(self.frame(ids))]
+
+
+class SeriesWriter:
+    """Turns label sets into series numbers, registering new ones; remembers what it has seen.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    index : SeriesIndex, optional
+        Of the same catalog; shared, it is read and kept only once.
+    """
+
+    def __init__(self, catalog: Catalog, index: SeriesIndex | None = None) -> None:
+        self._catalog = catalog
+        self._index = index or SeriesIndex(catalog)
+        self._frames = Frames()
+        self._keyring = Keyring()
+        self._known = Known()
+        self._lock = threading.Lock()
+
+    def resolve(
+        self, labels: pd.DataFrame, kind: _Objects, unit: _Objects, *, source: str | None = None, limit: int | None = None
+    ) -> tuple[_Ints, npt.NDArray[np.bool_]]:
+        """Return the number of every series; new ones are durable before this returns.
+
+        Parameters
+        ----------
+        labels : DataFrame, n rows
+            Text; "" and missing values mean that a series does not have the label.
+        kind, unit : ndarray of str objects, shape (n,)
+            What is not "unknown", and not "", replaces what was known of a series.
+        source : str, optional
+            Who brings the series; without one there is no limit.
+        limit : int, optional
+            How many series the source may have registered in all; from the settings by default.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n,)
+            -1 for a new series of a source that has reached its limit.
+        kept : ndarray of bool, shape (n,)
+            Which have a number.
+
+        Raises
+        ------
+        StoreError
+            If the store is read-only, the disk is full, or the catalog is damaged.
+        """
+        with self._lock:
+            ids = self._frames.get(labels, kind, unit)
+        if ids is None:
+            ids = self._resolve(labels, kind, unit, source, limit)
+        return ids, ids > 0
+
+    def _resolve(
+        self, labels: pd.DataFrame, kind: _Objects, unit: _Objects, source: str | None, limit: int | None
+    ) -> _Ints:
+        with self._lock:
+            sets = self._keyring.labels(labels)
+            keys = sets + self._keyring.about(kind, unit)
+            ids = self._known.get(keys)
+        missing = np.flatnonzero(ids == 0)
+        if len(missing):
+            if source is not None and limit is None:
+                limit = int(settings.load()["store.max_series_per_source"])
+            some = labels if len(missing) == len(labels) else labels.iloc[missing]
+            given = Given.of(some, sets[:, missing], kind[missing], unit[missing])
+            ids[missing] = register(self._catalog, self._index, given, source, limit)
+            missing = missing[ids[missing] > 0]
+        with self._lock:
+            first = missing[np.unique(keys[0][missing], return_index=True)[1]]
+            self._known.add(keys[:, first], ids[first])
+            if (ids > 0).all():
+                self._frames.add(labels, kind, unit, ids)
+        return ids

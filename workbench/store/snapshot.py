@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from workbench.errors import StoreError
 from workbench.store.files import SEALED, File, row_crc
-from workbench.store.hot import unpack
+from workbench.store.hot import samples_of, unpack
+from workbench.store.hot_samples import HotSamples
 
 __all__ = ["Hot", "HotCache", "Segment", "Snapshot", "hot_crc", "load_hot", "load_segments", "take"]
 
@@ -26,15 +27,27 @@ class Segment:
     rank: int
     files: tuple[File, ...]
     series: tuple[int, int] | None
+    tier: str = "warm"
 
 
 @dataclass(frozen=True)
 class Hot:
-    """One hot row, unpacked."""
+    """One hot row, unpacked: samples of metrics, tables of any other signal."""
 
     id: int
     seq: int
-    tables: dict[str, pa.Table]
+    content: HotSamples | dict[str, pa.Table]
+
+    @property
+    def samples(self) -> HotSamples:
+        """What a row of metrics holds."""
+        assert isinstance(self.content, HotSamples)
+        return self.content
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        """What a row holds as Arrow tables by name."""
+        return {"metrics": self.content.to_table()} if isinstance(self.content, HotSamples) else self.content
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,8 @@ def load_hot(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Ho
             try:
                 if hot_crc(payload, signal, *about) != crc32:
                     raise ValueError("its checksum does not match")
-                found[number] = Hot(number, about[0], unpack(payload))
+                content = samples_of(payload, about[0]) if signal == "metrics" else unpack(payload)
+                found[number] = Hot(number, about[0], content)
             except ValueError as error:
                 raise StoreError(f"hot row {number} of {signal} is damaged, {error}: restore the catalog.") from error
     return found
@@ -104,9 +118,7 @@ def take(connection: sqlite3.Connection, cache: HotCache, signal: str, start: in
     StoreError
         If a hot row is damaged; the message names it.
     """
-    listed = connection.execute(
-        "SELECT id, seq, t_min, t_max FROM hot INDEXED BY hot_by_signal WHERE signal = ?", (signal,)
-    ).fetchall()
+    listed = connection.execute("SELECT id, seq, t_min, t_max FROM hot WHERE signal = ?", (signal,)).fetchall()
     ids = {row[0] for row in listed if row[2] < end and row[3] >= start}
     cache.forget(signal, {row[0] for row in listed})
     held = cache.get(connection, signal, ids)
@@ -132,12 +144,12 @@ def load_segments(connection: sqlite3.Connection, condition: str, values: Sequen
     ):
         files.setdefault(segment, []).append(File(*file))
     found = []
-    for number, crc32, *sealed in connection.execute(
-        f"SELECT id, crc32, {', '.join(SEALED)} FROM segments WHERE {condition} ORDER BY seq_max, id", values
+    for number, crc32, tier, *sealed in connection.execute(
+        f"SELECT id, crc32, tier, {', '.join(SEALED)} FROM segments WHERE {condition} ORDER BY seq_max, id", values
     ):
         about = dict(zip(SEALED, sealed, strict=True))
         if row_crc(*sealed) != crc32 or number not in files:
             raise StoreError(f"the catalog's row of segment {number} is damaged: restore the catalog.")
         series = None if about["series_min"] is None else (about["series_min"], about["series_max"])
-        found.append(Segment(number, about["signal"], about["seq_max"], tuple(files[number]), series))
+        found.append(Segment(number, about["signal"], about["seq_max"], tuple(files[number]), series, tier))
     return found

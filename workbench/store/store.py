@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from workbench.errors import StoreError, check_one_of
-from workbench.signals import SIGNALS, Batch, Matcher, Profiles, Samples, TimeLike, check_batch, parse_time
+from workbench.errors import InvalidInput, check_one_of
+from workbench.signals import (
+    SIGNALS,
+    Batch,
+    Matcher,
+    Profiles,
+    Samples,
+    TimeLike,
+    build_metrics,
+    check_batch,
+    duration_ns,
+    parse_time,
+)
 from workbench.signals.time import MAX_NS
-from workbench.store import frames, metrics, profiles, rows, seal, verify
-from workbench.store.catalog import Catalog
-from workbench.store.files import Gone
-from workbench.store.place import prepare
-from workbench.store.series import SeriesIndex, SeriesWriter
-from workbench.store.snapshot import HotCache, Snapshot, take
+from workbench.store import clean, compact, seal, verify
+from workbench.store.catalog import Catalog, open_catalog
+from workbench.store.crash import reach
+from workbench.store.places import Folder, Place
+from workbench.store.reader import Reader
+from workbench.store.series import SeriesWriter, fold
 from workbench.store.write import write_batch
 
 __all__ = ["Store"]
 
-_T = TypeVar("_T")
 _ROWS = ("logs", "spans", "events")
 
 
@@ -45,13 +56,13 @@ class Store:
         self.path = path
         self.read_only = catalog.read_only
         self._catalog = catalog
-        self._index = SeriesIndex()
-        self._writer = SeriesWriter(catalog)
-        self._hot = HotCache()
-        self._chunks = metrics.ChunkCache(path)
+        self._folder = Folder(path)
+        self._places: dict[str, Place] = {"warm": self._folder}
+        self._reader = Reader(catalog, self._places)
+        self._writer = SeriesWriter(catalog, self._reader.index)
 
     @classmethod
-    def open(cls, path: str | Path, *, create: bool = True) -> Store:
+    def open(cls, path: str | Path, *, create: bool = True, catalog: str | None = None) -> Store:
         """Open the store in a folder, and make it if there is none.
 
         Parameters
@@ -60,16 +71,19 @@ class Store:
             The store's folder; one that cannot be written is opened for reading only.
         create : bool
             Whether a new store may be made in a missing or empty folder.
+        catalog : str, optional
+            Where a new store keeps its catalog instead of in its folder, so that several machines may share it: a
+            PostgreSQL URL with a schema, `postgresql://user@host/database?schema=name`, without a password. The folder
+            remembers it.
 
         Raises
         ------
         StoreError
             If there is no store and none may be made, the folder holds something else, lies on a network file system
-            and can be written, or its catalog is damaged or of a newer format.
+            and can be written, or its catalog is out of reach, damaged or of a newer format.
         """
         folder = Path(path).expanduser().absolute()
-        read_only = prepare(folder, create)
-        return cls(folder, Catalog(folder, read_only))
+        return cls(folder, open_catalog(folder, create, catalog))
 
     def close(self) -> None:
         """Let go of the files; the store cannot be used afterwards."""
@@ -111,8 +125,9 @@ class Store:
         StoreError
             If the store is read-only, the disk is full, or the catalog is damaged.
         """
-        counts = write_batch(self.path, self._catalog, self._writer, self._refreshed, check_batch(batch), key)
-        seal.seal_when_large(self.path, self._catalog, self._refreshed)
+        refreshed = self._reader.refreshed
+        counts = write_batch(self._folder, self._catalog, self._writer, refreshed, check_batch(batch), key)
+        seal.seal_when_large(self._folder, self._catalog, refreshed)
         return counts
 
     def has(self, key: str) -> bool:
@@ -120,56 +135,76 @@ class Store:
         with self._catalog.read() as connection:
             return connection.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone() is not None
 
-    def _refreshed(self) -> SeriesIndex:
-        with self._catalog.read() as connection:
-            self._index.refresh(connection)
-        return self._index
-
-    def _read(self, signal: str, start: int, end: int, work: Callable[[Snapshot], _T]) -> _T:
-        """Run `work` on a snapshot; when a file it names is gone by then (sealed anew, retired), on a newer one."""
-        for _ in range(10):
-            with self._catalog.read() as connection:
-                if signal == "metrics":
-                    self._index.refresh(connection)
-                snapshot = take(connection, self._hot, signal, start, end)
-            try:
-                return work(snapshot)
-            except Gone as gone:
-                missing = gone
-        raise StoreError(f"segment {self.path / str(missing)} is missing: restore it from a copy.")
-
     def select(
-        self, matchers: Sequence[Matcher], start: TimeLike | None = None, end: TimeLike | None = None
+        self,
+        matchers: Sequence[Matcher],
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        damaged: str = "raise",
     ) -> Samples:
         """Return the samples of the matching series in [start, end), series without any left out.
 
         Of several samples of one series at one instant the one written last is returned.
+
+        Parameters
+        ----------
+        matchers : sequence of Matcher
+        start, end : datetime, Timestamp, str, optional
+            All there is by default.
+        damaged : {"raise", "skip"}
+            Whether a damaged chunk is an error, or is left out with a warning that names its series and time.
 
         Raises
         ------
         StoreError
             If a segment that is needed is damaged; the message names it.
         """
-        low, high = _window(start, end)
+        check_one_of(damaged, ("raise", "skip"), "damaged")
+        return self._reader.samples(matchers, *_window(start, end), damaged)
 
-        def work(snapshot: Snapshot) -> Samples:
-            ids = self._index.match(matchers)
-            wanted = np.zeros(self._index.size + 1, bool)
-            wanted[ids] = True
-            parts = [(s.rank, self._chunks.get(s.files[0])) for s in snapshot.segments if _touches(s.series, ids)]
-            hot = [metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in snapshot.hot]
-            found, offsets, time, value = metrics.gather(parts, hot, wanted, low, high)
-            kind, unit = self._index.describe(found)
-            return Samples(self._index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
+    def array(
+        self,
+        matchers: Sequence[Matcher],
+        start: TimeLike,
+        end: TimeLike,
+        step: Any,
+        *,
+        damaged: str = "raise",
+    ) -> xr.DataArray:
+        """Return the matching series on a regular grid: at each step t the last sample in (t - step, t], or NaN.
 
-        return self._read("metrics", low, high, work)
+        Parameters
+        ----------
+        matchers : sequence of Matcher
+        start, end : datetime, Timestamp, str
+            First and last step, both included when their distance is a multiple of `step`.
+        step : str, timedelta or timedelta64
+        damaged : {"raise", "skip"}
+            As for `select`.
+
+        Returns
+        -------
+        DataArray, shape (series, time)
+            Series without a sample on the grid are left out.
+        """
+        check_one_of(damaged, ("raise", "skip"), "damaged")
+        low, width = int(parse_time(start).astype(np.int64)), duration_ns(step)
+        if width <= 0:
+            raise InvalidInput(f"step {step!r} is not positive: give a duration above 0.")
+        n = max((int(parse_time(end).astype(np.int64)) - low) // width + 1, 0)
+        found, values = self._reader.dense(matchers, low, width, n, damaged)
+        kind, unit = self._reader.index.describe(found)
+        attrs = {key: given[0] for key, given in (("kind", kind), ("unit", unit)) if len(set(given)) == 1}
+        times = (low + width * np.arange(n)).view("datetime64[ns]")
+        return build_metrics(values, times, self._reader.index.frame(found), attrs)
 
     def series(self, matchers: Sequence[Matcher] = ()) -> pd.DataFrame:
         """Return the matching series: one column per label, then `kind` and `unit`.
 
         A label that is itself called `kind` or `unit` shows as `kind_` or `unit_`.
         """
-        index = self._refreshed()
+        index = self._reader.refreshed()
         ids = index.match(matchers)
         frame = index.frame(ids).rename(columns={"kind": "kind_", "unit": "unit_"})
         kind, unit = index.describe(ids)
@@ -204,21 +239,7 @@ class Store:
         """
         check_one_of(signal, _ROWS, "signal")
         low, high = _window(start, end)
-        wanted, conditions = rows.select(signal, columns), dict(where or {})
-
-        def work(snapshot: Snapshot) -> pd.DataFrame:
-            parts = [
-                (s.rank, i, table)
-                for i, s in enumerate(snapshot.segments)
-                for table in rows.read_segment(self.path, s.files[0], low, high, wanted, conditions)
-            ]
-            parts += [
-                (h.seq, h.id, rows.hot_rows(h.tables["rows"], low, high, wanted, conditions)) for h in snapshot.hot
-            ]
-            parts.sort(key=lambda part: part[:2])
-            return frames.to_frame([table for _, _, table in parts if len(table)], signal, columns)
-
-        return self._read(signal, low, high, work)
+        return self._reader.rows(signal, low, high, columns, dict(where or {}))
 
     def profiles(
         self,
@@ -233,16 +254,7 @@ class Store:
         StoreError
             If a segment that is needed is damaged; the message names it.
         """
-        low, high = _window(start, end)
-
-        def work(snapshot: Snapshot) -> Profiles:
-            parts = [(s.rank, profiles.read_segment(self.path, s.files)) for s in snapshot.segments]
-            parts += [(h.seq, h.tables) for h in snapshot.hot]
-            parts.sort(key=lambda part: part[0])
-            found = [profiles.from_tables(tables, low, high, dict(where or {})) for _, tables in parts]
-            return profiles.join([part for part in found if part is not None])
-
-        return self._read("profiles", low, high, work)
+        return self._reader.profiles(*_window(start, end), dict(where or {}))
 
     def extent(self, signal: str | None = None) -> tuple[np.datetime64, np.datetime64] | None:
         """Return the first and the last instant of one signal or of all, None when there is nothing.
@@ -253,8 +265,8 @@ class Store:
             check_one_of(signal, SIGNALS, "signal")
         with self._catalog.read() as connection:
             low, high = connection.execute(
-                "SELECT min(t_min), max(t_max) FROM (SELECT t_min, t_max FROM hot WHERE signal = ifnull(:s, signal)"
-                " UNION ALL SELECT t_min, t_max FROM segments WHERE signal = ifnull(:s, signal) AND retired IS NULL)",
+                "SELECT min(t_min), max(t_max) FROM (SELECT t_min, t_max FROM hot WHERE signal = coalesce(:s, signal)"
+                " UNION ALL SELECT t_min, t_max FROM segments WHERE signal = coalesce(:s, signal) AND retired IS NULL) AS parts",
                 {"s": signal},
             ).fetchone()
         return None if low is None else (np.datetime64(low, "ns"), np.datetime64(high, "ns"))
@@ -273,22 +285,46 @@ class Store:
         Each segment takes its rows in one transaction: of two processes sealing the same rows one wins, and nothing is
         lost or doubled.
         """
-        return seal.seal(self.path, self._catalog, self._refreshed)
+        return seal.seal(self._folder, self._catalog, self._reader.refreshed)
+
+    def compact(self, *, everything: bool = False) -> dict[str, int]:
+        """Seal, then join small segments of a day into large ones; return how many segments were replaced, by signal.
+
+        Each join is one transaction: of two processes at the same segments one wins.
+
+        Parameters
+        ----------
+        everything : bool
+            Also days that are not over yet, where more is still to come.
+        """
+        self.seal()
+        self._reader.refreshed()
+        done = compact.compact(self._folder, self._catalog, self._reader, everything=everything)
+        with self._catalog.write() as transaction:
+            fold(transaction)
+        return done
+
+    def vacuum(self, *, grace_s: float | None = None) -> int:
+        """Remove what no reader can hold any more and give the space back; return how many files went.
+
+        Parameters
+        ----------
+        grace_s : float, optional
+            How long ago a segment must have been retired, seconds; `files.GRACE_S` by default. 0 only when nobody
+            else has the store open: a reader at work then has to start anew.
+        """
+        reach("vacuum.started")
+        removed = clean.tidy(self._folder, self._catalog, self._places, grace_s)
+        self._catalog.vacuum()
+        reach("vacuum.done")
+        return removed
 
     def verify(self) -> list[str]:
         """Return one sentence for each damage found in segments, chunks, hot rows and catalog; [] when sound."""
-        return verify.verify(self.path, self._catalog)
+        return verify.verify(self._catalog, self._places)
 
 
 def _window(start: TimeLike | None, end: TimeLike | None) -> tuple[int, int]:
     """Return nanoseconds; an open side reaches as far as any row may."""
     low = np.iinfo(np.int64).min if start is None else int(parse_time(start).astype(np.int64))
     return int(low), MAX_NS if end is None else int(parse_time(end).astype(np.int64))
-
-
-def _touches(span: tuple[int, int] | None, ids: np.ndarray) -> bool:
-    """Return whether any of the sorted numbers lies in a closed range."""
-    if span is None:
-        return True
-    at = int(np.searchsorted(ids, span[0]))
-    return at < len(ids) and bool(ids[at] <= span[1])

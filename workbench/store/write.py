@@ -2,132 +2,193 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from workbench.signals import Batch
+from workbench.signals import SIGNALS, Batch
 from workbench.store import metrics, profiles, rows
-from workbench.store.catalog import Catalog, next_seq
+from workbench.store.acknowledged import acknowledge
+from workbench.store.catalog import Catalog, Transaction, next_seq
 from workbench.store.chunks import Flat, newest
-from workbench.store.files import File, add_segment, remove
+from workbench.store.crash import reach
+from workbench.store.files import Made, add_segment, remove
 from workbench.store.hot import pack
+from workbench.store.hot_samples import pack_samples
 from workbench.store.place import FORMAT
+from workbench.store.places import Folder
 from workbench.store.series import SeriesIndex, SeriesWriter
 from workbench.store.snapshot import hot_crc
+from workbench.store.trouble import refusing
 
-__all__ = ["META", "write_batch"]
+__all__ = ["BEYOND", "META", "write_batch"]
 
 META = {"workbench": str(FORMAT)}
 """What every segment's footer says first."""
 
+BEYOND = "sample of a new series beyond the limit of its source"
+"""The reason under which such samples are counted in `Batch.skips`."""
+
 _HOT_BYTES = 16 * 2**20
 """A shape whose Arrow form is larger goes straight to a segment."""
+
+
+_NUMBER = {signal: number for number, signal in enumerate(SIGNALS)}
 
 
 @dataclass
 class _Prepared:
     """What a batch becomes: hot rows to insert and segments to name."""
 
-    hot: list[dict[str, Any]] = field(default_factory=list)
-    segments: list[tuple[dict[str, Any], list[File]]] = field(default_factory=list)
+    hot: list[tuple[str, int, int, int, bytes]] = field(default_factory=list)
+    segments: list[Made] = field(default_factory=list)
+    skips: Counter[str] = field(default_factory=Counter)
 
-    def add_hot(self, signal: str, tables: dict[str, pa.Table], low: int, high: int, n: int) -> None:
-        self.hot.append({"signal": signal, "t_min": low, "t_max": high, "rows": n, "payload": pack(tables)})
+    def add_hot(self, signal: str, payload: bytes, low: int, high: int, n: int) -> None:
+        self.hot.append((signal, low, high, n, payload))
 
 
 def write_batch(
-    root: Path,
+    place: Folder,
     catalog: Catalog,
     writer: SeriesWriter,
     refreshed: Callable[[], SeriesIndex],
     batch: Batch,
     key: str | None,
+    source: str | None = None,
 ) -> dict[str, int]:
-    """Store a checked batch and return counts by signal; see `Store.write`."""
-    nothing = dict.fromkeys(batch.counts(), 0)
-    if key is not None:
-        with catalog.read() as connection:
-            if connection.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone():
-                return nothing
-    elif batch.empty():
-        return nothing
-    ready = _Prepared()
-    named = False
-    try:
-        _prepare_metrics(root, writer, refreshed, batch, ready)
-        _prepare_rows(root, batch, ready)
-        _prepare_profiles(root, batch, ready)
-        with catalog.write() as connection:
-            named = _commit(connection, ready, key)
-    finally:
-        if not named:
-            remove(root, [file for _, files in ready.segments for file in files])
-    return batch.counts() if named else nothing
+    """Store a checked batch and return counts by signal; see `Store.write`.
+
+    Parameters
+    ----------
+    place, catalog, writer, refreshed
+        The store's folder, catalog and label index.
+    batch : Batch
+        New series beyond the limit of its source are left out, and their samples counted in its skips.
+    key : str, optional
+    source : str, optional
+        Who brings the batch; without one there is no limit.
+
+    Raises
+    ------
+    StoreRefused
+        If the disk is full or failing, or another process holds the store for too long: nothing was written.
+    StoreError
+        If the store is read-only or damaged.
+    """
+    with refusing():
+        return _Writing(place, catalog, writer, refreshed).write(batch, key, source)
 
 
-def _commit(connection: sqlite3.Connection, ready: _Prepared, key: str | None) -> bool:
-    """Name everything under the next write number; return False when the key was there already."""
-    seq = next_seq(connection)
-    if key is not None:
-        claimed = connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (key, seq)).rowcount
-        if not claimed:
-            return False
-    for row in ready.hot:
-        connection.execute(
-            "INSERT INTO hot (signal, seq, t_min, t_max, rows, bytes, crc32, payload)"
-            " VALUES (:signal, :seq, :t_min, :t_max, :rows, :bytes, :crc32, :payload)",
-            {**row, "seq": seq, "bytes": len(row["payload"]), "crc32": hot_crc(seq=seq, **row)},
-        )
-    for row, files in ready.segments:
-        add_segment(connection, {**row, "seq_min": seq, "seq_max": seq}, files)
-    return True
+@dataclass(frozen=True)
+class _Writing:
+    """Where a batch goes."""
 
+    place: Folder
+    catalog: Catalog
+    writer: SeriesWriter
+    refreshed: Callable[[], SeriesIndex]
 
-def _prepare_metrics(
-    root: Path, writer: SeriesWriter, refreshed: Callable[[], SeriesIndex], batch: Batch, ready: _Prepared
-) -> None:
-    samples = batch.metrics
-    if samples is None or not samples.n_samples:
-        return
-    kept = np.diff(samples.offsets) > 0
-    if not kept.all():
-        samples = samples.take(kept)
-    ids, _ = writer.resolve(samples.labels, samples.kind, samples.unit)
-    time = samples.time.view(np.int64)
-    if samples.value.nbytes * 2 > _HOT_BYTES:
-        flat = newest(Flat(np.repeat(ids, np.diff(samples.offsets)), time, samples.value))
-        ready.segments.append(metrics.write_segment(root, flat, refreshed(), META))
-    else:
-        table = metrics.hot_table(ids, samples.offsets, time, samples.value)
-        ready.add_hot("metrics", {"metrics": table}, int(time.min()), int(time.max()), len(time))
+    def write(self, batch: Batch, key: str | None, source: str | None) -> dict[str, int]:
+        nothing = dict.fromkeys(batch.counts(), 0)
+        if key is not None:
+            with self.catalog.read() as transaction:
+                if _claimed(transaction, key):
+                    return nothing
+        elif batch.empty():
+            return nothing
+        ready = _Prepared()
+        seq = 0
+        try:
+            self._prepare_metrics(batch, source, ready)
+            self._prepare_rows(batch, ready)
+            self._prepare_profiles(batch, ready)
+            seq = self._commit(ready, key)
+        finally:
+            if not seq:
+                remove(self.place, [file for made in ready.segments for file in made.files])
+        if not seq:
+            return nothing
+        acknowledge(self.place.root, self.catalog, seq)
+        batch.skips.update(ready.skips)
+        counts = batch.counts()
+        counts["metrics"] -= ready.skips[BEYOND]
+        return counts
 
+    def _commit(self, ready: _Prepared, key: str | None) -> int:
+        """Name everything that was made ready, and return its number; 0 when the key was there already."""
+        with self.catalog.write() as transaction:
+            if key is not None and _claimed(transaction, key):
+                return 0
+            seq = _name(transaction, ready, key)
+            reach("append.prepared")
+        reach("append.committed")
+        return seq
 
-def _prepare_rows(root: Path, batch: Batch, ready: _Prepared) -> None:
-    for signal in ("logs", "spans", "events"):
-        frame = getattr(batch, signal)
-        if frame is None or not len(frame):
-            continue
-        table = rows.to_arrow(frame, signal)
-        if table.nbytes > _HOT_BYTES:
-            ready.segments += [rows.write_segment(root, signal, part, META) for part in rows.by_day(table)]
+    def _prepare_metrics(self, batch: Batch, source: str | None, ready: _Prepared) -> None:
+        samples = batch.metrics
+        if samples is None or not samples.n_samples:
+            return
+        filled = np.diff(samples.offsets) > 0
+        if not filled.all():
+            samples = samples.take(filled)
+        ids, kept = self.writer.resolve(samples.labels, samples.kind, samples.unit, source=source)
+        if not kept.all():
+            before = samples.n_samples
+            ids, samples = ids[kept], samples.take(kept)
+            ready.skips[BEYOND] = before - samples.n_samples
+            if not len(ids):
+                return
+        time = samples.time.view(np.int64)
+        if samples.value.nbytes * 2 > _HOT_BYTES:
+            flat = newest(Flat(np.repeat(ids, np.diff(samples.offsets)), time, samples.value))
+            ready.segments.append(metrics.write_segment(self.place, flat, self.refreshed(), META))
         else:
-            time = table["time"].to_numpy().view(np.int64)
-            ready.add_hot(signal, {"rows": table}, int(time[0]), int(time[-1]), len(time))
+            payload = pack_samples(ids, samples.offsets, time, samples.value)
+            ready.add_hot("metrics", payload, int(time.min()), int(time.max()), len(time))
+
+    def _prepare_rows(self, batch: Batch, ready: _Prepared) -> None:
+        for signal in ("logs", "spans", "events"):
+            frame = getattr(batch, signal)
+            if frame is None or not len(frame):
+                continue
+            table = rows.to_arrow(frame, signal)
+            if table.nbytes > _HOT_BYTES:
+                ready.segments += [rows.write_segment(self.place, signal, part, META) for part in rows.by_day(table)]
+            else:
+                time = table["time"].to_numpy().view(np.int64)
+                ready.add_hot(signal, pack({"rows": table}), int(time[0]), int(time[-1]), len(time))
+
+    def _prepare_profiles(self, batch: Batch, ready: _Prepared) -> None:
+        shape = batch.profiles
+        if shape is None or not len(shape):
+            return
+        tables = profiles.to_tables(shape)
+        if sum(t.nbytes for t in tables.values()) > _HOT_BYTES:
+            ready.segments.append(profiles.write_segment(self.place, tables, META))
+        else:
+            time = tables["samples"]["time"].to_numpy().view(np.int64)
+            ready.add_hot("profiles", pack(tables), int(time[0]), int(time[-1]), len(time))
 
 
-def _prepare_profiles(root: Path, batch: Batch, ready: _Prepared) -> None:
-    shape = batch.profiles
-    if shape is None or not len(shape):
-        return
-    tables = profiles.to_tables(shape)
-    if sum(t.nbytes for t in tables.values()) > _HOT_BYTES:
-        ready.segments.append(profiles.write_segment(root, tables, META))
-    else:
-        time = tables["samples"]["time"].to_numpy().view(np.int64)
-        ready.add_hot("profiles", tables, int(time[0]), int(time[-1]), len(time))
+def _claimed(transaction: Transaction, key: str) -> bool:
+    return transaction.execute("SELECT 1 FROM keys WHERE key = ?", (key,)).fetchone() is not None
+
+
+def _name(transaction: Transaction, ready: _Prepared, key: str | None) -> int:
+    """Name everything under the next write number, and return that."""
+    seq = next_seq(transaction)
+    if key is not None:
+        transaction.execute("INSERT INTO keys (key, seq) VALUES (?, ?)", (key, seq))
+    for signal, low, high, n, payload in ready.hot:
+        crc32 = hot_crc(payload, signal, seq, low, high, n)
+        transaction.execute(
+            "INSERT INTO hot (id, signal, seq, t_min, t_max, rows, bytes, crc32, payload)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (8 * seq + _NUMBER[signal], signal, seq, low, high, n, len(payload), crc32, payload),
+        )
+    for made in ready.segments:
+        add_segment(transaction, made, seq, seq)
+    return seq

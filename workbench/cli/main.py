@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.errors import InvalidInput, QueryError, StoreError, WorkbenchError
+from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json
+from workbench.cli.store import store_group
+from workbench.errors import InvalidInput, QueryError, WorkbenchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,14 +32,6 @@ _SHOWN = {
     "events": ["time", "end", "kind", "service", "title"],
 }
 """Columns of a table in the terminal; the other formats hold all."""
-
-_STORE_HELP = (
-    "Folder of the store; else $WORKBENCH_STORE, the nearest .workbench folder, or one in the user's data folder."
-)
-_STORE = click.option("--store", default=None, metavar="PATH", help=_STORE_HELP)
-_START = click.option("--start", default=None, metavar="T", help="ISO 8601 time, 'now', or -6h: so long before now.")
-_END = click.option("--end", default=None, metavar="T", help="End of the window, as --start.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def main() -> None:
@@ -63,22 +57,6 @@ def cli() -> None:
     """Investigate incidents from your own telemetry: ingest it, query it, find what broke."""
 
 
-def _open(store: str | None, *, create: bool = False) -> Bench:
-    from workbench import session
-    from workbench.store.place import CATALOG
-
-    folder = session.find_store() if store is None else Path(store).expanduser()
-    if not create and "://" not in (store or "") and not folder.is_file() and not (folder / CATALOG).exists():
-        raise StoreError(
-            f"there is no store at {folder}: ingest telemetry into it first, or name another with --store."
-        )
-    return session.open(store, create=create)
-
-
-def _print_json(document: Any) -> None:
-    click.echo(json_module.dumps(document, indent=2, default=str, allow_nan=False))
-
-
 @cli.command()
 @click.argument("name", required=False, metavar="[INCIDENT]")
 @click.option(
@@ -96,12 +74,12 @@ def demo(name: str | None, out: Path, lab_after: bool) -> None:
 
 @cli.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@_START
-@_END
+@START
+@END
 @click.option("--format", "format_", default=None, metavar="NAME", help="Read as this format instead of detecting it.")
 @click.option("--map", "mapping", multiple=True, metavar="COLUMN=FIELD", help="Table column mapping, such as time=ts.")
-@_STORE
-@_JSON
+@STORE
+@JSON
 def ingest(
     sources: tuple[str, ...],
     start: str | None,
@@ -116,7 +94,7 @@ def ingest(
 
     pairs = dict(_pair(item) for item in mapping)
     check_sources(sources, format_)
-    with _open(store, create=True) as bench:
+    with open_bench(store, create=True) as bench:
         report = bench.ingest(
             *sources,
             format=format_,
@@ -126,7 +104,7 @@ def ingest(
             progress=not as_json,
         )
         if as_json:
-            _print_json(report.to_json())
+            print_json(report.to_json())
         else:
             click.echo(f"{report}\n" + _printable(f"store: {bench.store.path}"))
 
@@ -141,13 +119,13 @@ def _pair(item: str) -> tuple[str, str]:
 @cli.command()
 @click.argument("signal", type=click.Choice(["metrics", "logs", "spans", "events"]))
 @click.argument("expr", default="")
-@_START
-@_END
+@START
+@END
 @click.option("--step", default=None, metavar="D", help="Distance of the steps, such as 30s (metrics).")
 @click.option("--at", default=None, metavar="T", help="One instant instead of a window (metrics).")
 @click.option("--format", "format_", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--limit", default=50, type=click.IntRange(min=0), show_default=True, help="Most rows of a table.")
-@_STORE
+@STORE
 def query(
     signal: str,
     expr: str,
@@ -164,7 +142,7 @@ def query(
 
     if signal != "metrics" and (at or step) is not None:
         raise InvalidInput(f"--at and --step are for metrics, {signal} have no steps: give --start and --end.")
-    with _open(store) as bench:
+    with open_bench(store) as bench:
         if signal == "metrics":
             frame = _metrics_frame(bench, expr, start, end, step, at)
         else:
@@ -178,7 +156,7 @@ def query(
     elif format_ == "csv":
         click.echo(portable(frame).to_csv(index=False), nl=False)
     else:
-        _print_json(json_module.loads(portable(frame).to_json(orient="records", double_precision=15)))
+        print_json(json_module.loads(portable(frame).to_json(orient="records", double_precision=15)))
 
 
 def _printable(text: str, kept: str = "\n\t") -> str:
@@ -203,15 +181,15 @@ def _metrics_frame(
 
 
 @cli.command()
-@_START
-@_END
+@START
+@END
 @click.option("--at", default=None, metavar="T", help="Investigate the 30 minutes around one instant.")
 @click.option("--service", default=None, metavar="S", help="Only this service and what it calls.")
 @click.option(
     "--out", default=None, type=click.Path(path_type=Path), help="Also write notebooks and HTML into this folder."
 )
-@_STORE
-@_JSON
+@STORE
+@JSON
 def investigate(
     start: str | None,
     end: str | None,
@@ -226,10 +204,10 @@ def investigate(
         if start or end:
             raise InvalidInput("--at was given with --start or --end: give either the instant or the window.")
         start, end = _around(at)
-    with _open(store) as bench:
+    with open_bench(store) as bench:
         found = bench.investigate(start, end, service)
         if as_json:
-            _print_json(found.to_json())
+            print_json(found.to_json())
         else:
             click.echo(_printable(str(found.show("hypotheses").text())))
         if out is not None:
@@ -253,7 +231,7 @@ def _around(at: str) -> tuple[str, str]:
 @click.option("--dataset", type=click.Choice(["incidents"]), default="incidents", show_default=True)
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of recordings.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write what was predicted to this file.")
-@_JSON
+@JSON
 def evaluate(task: str, dataset: str, data: Path | None, predictions: Path | None, as_json: bool) -> None:
     """Score diagnosis on recorded incidents; the truth is kept out of sight until the predictions are made."""
     from workbench import evaluate as scoring
@@ -268,7 +246,7 @@ def evaluate(task: str, dataset: str, data: Path | None, predictions: Path | Non
         predictions.write_text(json_module.dumps(made, indent=1))
     score = scoring.score_incidents(folder, made)
     if as_json:
-        _print_json(score.to_json())
+        print_json(score.to_json())
     else:
         click.echo(str(score))
 
@@ -326,46 +304,6 @@ def _value(text: str, types: tuple[type, ...]) -> Any:
     return value if not types or isinstance(value, types) or str not in types else text
 
 
-@cli.group("store")
-def store_group() -> None:
-    """Look after the store."""
-
-
-@store_group.command("status")
-@_STORE
-@_JSON
-def store_status(store: str | None, as_json: bool) -> None:
-    """Say what the store holds and how large it is."""
-    with _open(store) as bench:
-        status = bench.store.status()
-        if as_json:
-            _print_json(status)
-            return
-        click.echo(f"store {bench.store.path}")
-        click.echo(f"{status['samples']:,} samples of {status['series']:,} series, {status['bytes']['total']:,} bytes")
-        for signal, row in status["signals"].items():
-            click.echo(f"  {signal:9} " + ", ".join(f"{key} {value}" for key, value in row.items()))
-
-
-@store_group.command("seal")
-@_STORE
-def store_seal(store: str | None) -> None:
-    """Turn hot rows into segments."""
-    with _open(store) as bench:
-        sealed = bench.store.seal()
-        click.echo("sealed " + (", ".join(f"{n:,} {signal}" for signal, n in sealed.items() if n) or "nothing"))
-
-
-@store_group.command("verify")
-@_STORE
-def store_verify(store: str | None) -> None:
-    """Check every checksum; exit 1 and name the damage if there is any."""
-    with _open(store) as bench:
-        damage = bench.store.verify()
-    click.echo("\n".join(damage) or "sound")
-    sys.exit(1 if damage else 0)
-
-
 @cli.command()
 @click.argument("folder", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def lab(folder: Path) -> None:
@@ -393,5 +331,4 @@ def plugins() -> None:
             click.echo(f"  {name:14} {target}")
 
 
-if __name__ == "__main__":
-    main()
+cli.add_command(store_group)

@@ -1,0 +1,128 @@
+"""Power loss: a real writer's writes and syncs are recorded, and the disk after a cut at any instant is opened."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults import content
+from tests.faults.record import Event, parse, record
+from tests.faults.replay import Disk, instants
+from workbench.store import Store
+
+PLACE = "data/here/s"
+
+
+@pytest.fixture(scope="module")
+def raw(nursery, tmp_path_factory) -> tuple[Path, list[Event]]:
+    """A recording of appends, seals and whatever else the store can do, by one process in a new folder."""
+    root = tmp_path_factory.mktemp("power")
+    record(nursery, root.parent / "power.trace", "power:work", root / PLACE, False)
+    return root, parse(root.parent / "power.trace", root)
+
+
+@pytest.fixture(scope="module")
+def recorded(raw) -> tuple[Path, list[Event]]:
+    """The same, as if the folder that the store was made in had been there for long."""
+    root, events = raw
+    at = 1 + max(i for i, e in enumerate(events) if e.kind == "link" and f"{e.folder}/{e.name}" == str(root / PLACE))
+    above = [Event("syncdir", folder=str(place)) for place in (root, (root / PLACE).parents[1])]
+    return root, events[:at] + above + events[at:]
+
+
+def cut(root: Path, events: list[Event], wanted: list[tuple[int, str]], scratch: Path) -> tuple[Counter[str], list[str]]:
+    """Open the disk as it is after each cut; return how many were looked at, and what was wrong."""
+    disk, taken, looked, wrong = Disk(root), 0, Counter[str](), []
+    chance = random.Random(1)
+    for steps, variant in wanted:
+        for event in events[taken:steps]:
+            disk.apply(event)
+        taken = max(taken, steps)
+        acknowledged = sum(line.startswith("ack") for line in disk.said)
+        disk.write(scratch, variant, chance)
+        problem = look(scratch / PLACE, acknowledged)
+        looked[variant] += 1
+        if problem:
+            last = disk.said[-1] if disk.said else "nothing"
+            wrong.append(f"{variant} after step {steps}, said {last!r}: {problem}")
+        shutil.rmtree(scratch)
+    return looked, wrong
+
+
+def look(folder: Path, acknowledged: int) -> str:
+    """Return what is wrong with a store after a power cut, or an empty string; a further batch must go in."""
+    if not (folder / "catalog.sqlite").exists():
+        return f"{acknowledged} batches were acknowledged and there is no store" if acknowledged else ""
+    try:
+        with Store.open(folder) as store:
+            counts = content.check(store, {"w0": acknowledged}, 1)
+            store.write(content.batch("w0", counts["w0"]))
+            store.seal()
+            content.check(store, {"w0": counts["w0"] + 1}, 0)
+    except (OSError, AssertionError, Warning) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+@pytest.mark.parametrize("most", [40, pytest.param(600, marks=pytest.mark.slow)])
+def test_what_was_acknowledged_survives_a_power_cut(recorded, tmp_path, most):
+    root, events = recorded
+    looked, wrong = cut(root, events, instants(events, most, most), tmp_path / "disk")
+    kinds = Counter(event.kind for event in events)
+    print(f"\n{len(events)} steps {dict(kinds)}; cuts {dict(looked)}, wrong {len(wrong)}")
+    assert kinds["sync"] > 10
+    assert wrong == []
+
+
+def test_a_new_store_s_folder_survives_with_all_above_it(raw, tmp_path):
+    root, events = raw
+    first = next(i for i, e in enumerate(events) if e.kind == "said" and e.name.startswith("ack"))
+    _, wrong = cut(root, events, [(first + 1, "dropped")], tmp_path / "disk")
+    assert wrong == []
+
+
+def without(events: list[Event], forgotten: Callable[[Event, str], bool]) -> list[Event]:
+    """Return a recording in which some syncs were forgotten; the predicate is given the path as it was then."""
+    paths: dict[int, str] = {}
+    kept = []
+    for event in events:
+        if event.kind == "link":
+            paths[event.inode] = f"{event.folder}/{event.name}"
+        path = event.folder if event.kind == "syncdir" else paths.get(event.inode, "")
+        if not (event.kind in ("sync", "syncdir") and forgotten(event, path)):
+            kept.append(event)
+    return kept
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "name"),
+    [
+        (lambda e, path: e.kind == "sync" and path.endswith("-wal"), "database log"),
+        (lambda e, path: e.kind == "sync" and path.endswith("catalog.sqlite"), "database"),
+        (lambda e, path: e.kind == "sync" and ("/segments/" in path or "/tmp/" in path), "segment"),
+        (lambda e, path: e.kind == "syncdir" and "/segments/" in path, "folder of segments"),
+        (lambda e, path: e.kind == "syncdir" and path.endswith(PLACE.rpartition("/")[0]), "folder of the store"),
+    ],
+)
+def test_a_forgotten_sync_is_found(recorded, tmp_path, forgotten, name):
+    root, events = recorded
+    broken = without(events, forgotten)
+    assert len(broken) < len(events), f"the {name} is never synced"
+    after = [i + 1 for i, e in enumerate(broken) if e.kind == "said" and e.name.startswith(("ack", "end"))]
+    _, wrong = cut(root, broken, [(n, "dropped") for n in after[:: max(len(after) // 12, 1)]], tmp_path / "disk")
+    assert wrong, f"nobody noticed that the {name} was not synced"
+
+
+def test_a_database_that_does_not_wait_for_the_disk_is_found(nursery, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    record(nursery, tmp_path / "careless.trace", "power:work", root / PLACE, True)
+    events = parse(tmp_path / "careless.trace", root)
+    after = [i + 1 for i, e in enumerate(events) if e.kind == "said" and e.name.startswith("ack")]
+    _, wrong = cut(root, events, [(n, "dropped") for n in after[::4]], tmp_path / "disk")
+    assert wrong, "PRAGMA synchronous=OFF went unnoticed"

@@ -1,0 +1,194 @@
+"""Reading across segments, hot rows and tiers: one snapshot of the catalog, then only the bytes that are needed.
+
+A snapshot is taken in one short transaction; when a file it names is gone by the time it is read (compacted, retired),
+a newer snapshot is taken and the work done again.
+"""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import StoreError, WorkbenchWarning
+from workbench.signals import Matcher, Profiles, Samples
+from workbench.store import dense, frames, metrics, profiles, rows
+from workbench.store.catalog import Catalog
+from workbench.store.files import Gone
+from workbench.store.gather import gather
+from workbench.store.places import Place
+from workbench.store.series import SeriesIndex
+from workbench.store.snapshot import HotCache, Segment, Snapshot, take
+
+__all__ = ["Reader"]
+
+_T = TypeVar("_T")
+_Ints = npt.NDArray[np.int64]
+_TRIES = 10
+
+
+class Reader:
+    """Everything a process remembers between reads of one store: series, hot rows, chunk indexes.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    places : mapping of str to Place
+        Where the files of each tier lie.
+    """
+
+    def __init__(self, catalog: Catalog, places: Mapping[str, Place]) -> None:
+        self.index = SeriesIndex(catalog)
+        self.places = places
+        self._catalog = catalog
+        self._hot = HotCache()
+        self._chunks = metrics.ChunkCache()
+
+    def refreshed(self) -> SeriesIndex:
+        """Return the series as they are now."""
+        with self._catalog.read() as connection:
+            self.index.refresh(connection)
+        return self.index
+
+    def place(self, segment: Segment) -> Place:
+        """Return where the files of a segment lie.
+
+        Raises
+        ------
+        StoreError
+            If its tier is not in reach.
+        """
+        found = self.places.get(segment.tier)
+        if found is None:
+            raise StoreError(f"segment {segment.files[0].path} is in the {segment.tier} tier, whose place is not known.")
+        return found
+
+    def _again(self, work: Callable[[], _T]) -> _T:
+        """Run `work`, and once more with a newer snapshot whenever a file has gone since."""
+        for _ in range(_TRIES):
+            try:
+                return work()
+            except Gone as gone:
+                missing = gone
+        raise StoreError(f"segment {missing} is missing: restore it from a copy.")
+
+    def _snapshot(self, signal: str, start: int, end: int) -> Snapshot:
+        with self._catalog.read() as connection:
+            return take(connection, self._hot, signal, start, end)
+
+    def _chosen(
+        self, matchers: Sequence[Matcher], start: int, end: int
+    ) -> tuple[_Ints, list[tuple[int, metrics.Chunks]], list[metrics.HotSamples]]:
+        """Return the matching series, and the segments and hot rows that may hold samples of them in [start, end)."""
+        with self._catalog.read() as connection:
+            self.index.refresh(connection)
+            snapshot = take(connection, self._hot, "metrics", start, end)
+        ids = self.index.match(matchers)
+        segments = [s for s in snapshot.segments if _touches(s.series, ids)]
+        packed = self.packed(segments)
+        chunks = [(s.rank, self.chunks(s, packed.get(s.id))) for s in segments]
+        return ids, chunks, [metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in snapshot.hot]
+
+    def chunks(self, segment: Segment, packed: bytes | None) -> metrics.Chunks:
+        """Return the chunks of a metrics segment; `packed` as `packed()` returned it."""
+        return self._chunks.get(self.place(segment), segment.files[0], packed)
+
+    def packed(self, segments: Sequence[Segment]) -> dict[int, bytes]:
+        """Return the chunk indexes this process does not have yet; a damaged one is left out, the file has it too."""
+        new = [s.id for s in segments if (self.place(s).url, s.files[0].path) not in self._chunks]
+        found = {}
+        for at in range(0, len(new), 500):
+            part = new[at : at + 500]
+            marks = ", ".join("?" * len(part))
+            query = f"SELECT segment, blob, crc32 FROM chunks WHERE segment IN ({marks})"
+            with self._catalog.read() as connection:
+                rows = connection.execute(query, part).fetchall()
+            found |= {int(number): bytes(blob) for number, blob, crc32 in rows if zlib.crc32(blob) == crc32}
+        return found
+
+    def _damaged(self, policy: str) -> Callable[[str], None]:
+        def told(sentence: str) -> None:
+            if policy == "raise":
+                raise StoreError(sentence)
+            warnings.warn(f"{sentence} It is left out.", WorkbenchWarning, stacklevel=2)
+
+        return told
+
+    def flat(
+        self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise"
+    ) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
+        """Return series numbers, offsets, times and values of the matching series in [start, end); see `gather`."""
+
+        def work() -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
+            ids, chunks, hot = self._chosen(matchers, start, end)
+            return gather(chunks, hot, ids, self.index.size, start, end, self._damaged(damaged), self.index.texts)
+
+        return self._again(work)
+
+    def samples(self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise") -> Samples:
+        """Return the samples of the matching series in [start, end)."""
+        found, offsets, time, value = self.flat(matchers, start, end, damaged)
+        kind, unit = self.index.describe(found)
+        return Samples(self.index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
+
+    def dense(
+        self, matchers: Sequence[Matcher], start: int, step: int, n: int, damaged: str = "raise"
+    ) -> tuple[_Ints, npt.NDArray[np.float64]]:
+        """Return series numbers and, per series, the last sample of each of n steps; see `dense.fill`."""
+        low, high = start - step + 1, start + (n - 1) * step + 1
+
+        def work() -> tuple[_Ints, npt.NDArray[np.float64]]:
+            ids, chunks, hot = self._chosen(matchers, low, high)
+            made = dense.fill(chunks, hot, ids, self.index.size, start, step, n)
+            if made is not None:
+                return made
+            told = self._damaged(damaged)
+            flat = gather(chunks, hot, ids, self.index.size, low, high, told, self.index.texts)
+            return flat[0], dense.of_flat(*flat[1:], start, step, n)
+
+        return self._again(work)
+
+    def rows(
+        self, signal: str, start: int, end: int, columns: Sequence[str] | None, where: Mapping[str, Sequence[str]]
+    ) -> pd.DataFrame:
+        """Return the matching rows of logs, spans or events as their shape."""
+        wanted = rows.select(signal, columns)
+
+        def work() -> pd.DataFrame:
+            snapshot = self._snapshot(signal, start, end)
+            parts = [
+                (s.rank, i, table)
+                for i, s in enumerate(snapshot.segments)
+                for table in rows.read_segment(self.place(s), s.files[0], start, end, wanted, where)
+            ]
+            parts += [(h.seq, h.id, rows.hot_rows(h.tables["rows"], start, end, wanted, where)) for h in snapshot.hot]
+            parts.sort(key=lambda part: part[:2])
+            return frames.to_frame([table for _, _, table in parts if len(table)], signal, columns)
+
+        return self._again(work)
+
+    def profiles(self, start: int, end: int, where: Mapping[str, Sequence[str]]) -> Profiles:
+        """Return the matching profile samples."""
+
+        def work() -> Profiles:
+            snapshot = self._snapshot("profiles", start, end)
+            parts = [(s.rank, profiles.read_segment(self.place(s), s.files)) for s in snapshot.segments]
+            parts += [(h.seq, h.tables) for h in snapshot.hot]
+            parts.sort(key=lambda part: part[0])
+            found = [profiles.from_tables(tables, start, end, where) for _, tables in parts]
+            return profiles.join([part for part in found if part is not None])
+
+        return self._again(work)
+
+
+def _touches(span: tuple[int, int] | None, ids: _Ints) -> bool:
+    """Return whether any of the sorted numbers lies in a closed range."""
+    if span is None:
+        return True
+    at = int(np.searchsorted(ids, span[0]))
+    return at < len(ids) and bool(ids[at] <= span[1])

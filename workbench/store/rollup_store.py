@@ -1,0 +1,183 @@
+"""Rollups of one store: made from what the store holds, and asked together with what they do not cover."""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from workbench.errors import StoreError
+from workbench.signals import Matcher
+from workbench.store import rollup_read
+from workbench.store.catalog import Catalog
+from workbench.store.files import Gone
+from workbench.store.gather import gather
+from workbench.store.places import Folder
+from workbench.store.reader import Reader
+from workbench.store.rollup_build import RollupContext, build
+from workbench.store.rollup_index import RollupIndex
+from workbench.store.rollup_merge import merge
+from workbench.store.rollup_plan import RollupSegment, load_raw_spans, load_rollups
+from workbench.store.rollup_segment import RollupFile, index_of_file
+from workbench.store.rollup_tiles import Grid
+from workbench.store.snapshot import HotCache, Snapshot, take
+from workbench.store.write import META
+
+__all__ = ["Rollups"]
+
+_T = TypeVar("_T")
+_TRIES = 10
+_HELD = 256 * 2**20
+
+_Ints = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float64]
+_Flat = tuple[_Ints, _Ints, _Ints, _Floats]
+
+
+class Rollups:
+    """Makes, joins and reads the rollups of a store.
+
+    Parameters
+    ----------
+    place : Folder
+        The store's own folder.
+    catalog : Catalog
+    reader : Reader
+        Of the same store.
+    """
+
+    def __init__(self, place: Folder, catalog: Catalog, reader: Reader) -> None:
+        self._place, self._catalog, self._reader = place, catalog, reader
+        self._hot = HotCache()
+        self._files: OrderedDict[int, RollupFile] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def update(self, now: int | None = None, expired: int = 0) -> dict[str, int]:
+        """Roll up the days that are over, and join the rollups of periods that are over.
+
+        Parameters
+        ----------
+        now : int, optional
+            Nanoseconds.
+        expired : int
+            Up to here samples were removed for their age, ns: such days keep the rollups they have.
+
+        Returns
+        -------
+        dict of str to int
+            `days` rolled up and `joined` segments replaced, by this process.
+
+        Raises
+        ------
+        StoreError
+            If samples that are needed are damaged, or the disk refuses.
+        """
+        index = self._reader.refreshed()
+        context = RollupContext(self._place, self._catalog, index, index.size, self._now, expired, META)
+        days = self._again(lambda: build(context, now))
+        return {"days": days, "joined": self._again(lambda: merge(context, self.open, now))}
+
+    def ask(
+        self,
+        matchers: Sequence[Matcher],
+        function: str,
+        span: tuple[int, int, int],
+        window: int | None = None,
+        q: float | None = None,
+        expired: int = 0,
+    ) -> tuple[_Ints, _Floats, list[dict[str, Any]]]:
+        """Return the matching series with any number in any window, and their values; see `rollup_read.read`.
+
+        Returns
+        -------
+        series : ndarray of int64, shape (n,)
+        values : ndarray of float64, shape (n, k)
+        used : list of dict
+        """
+
+        def work() -> tuple[_Ints, _Floats, list[dict[str, Any]]]:
+            start, end, step = span
+            grid = Grid(start, end, step, step if window is None else window)
+            with self._catalog.read() as transaction:
+                self._reader.index.refresh(transaction)
+                snapshot = take(transaction, self._hot, "metrics", grid.begin + 1, grid.end + 1)
+                rollups = load_rollups(transaction, grid.begin + 1, grid.end)
+                raw = load_raw_spans(transaction)
+            ids = self._reader.index.match(matchers)
+            source = rollup_read.RollupSource(rollups, raw, self.open, self._view(snapshot), expired)
+            values, used = rollup_read.read(source, ids, function, span, window, q)
+            some = ~np.isnan(values).all(axis=1)
+            return (ids, values, used) if some.all() else (ids[some], values[some], used)
+
+        return self._again(work)
+
+    def open(self, segment: RollupSegment) -> RollupFile:
+        """Return a rollup ready to be read, its index taken from the catalog, or from the file where that is damaged.
+
+        Raises
+        ------
+        StoreError
+            If its tier is not in reach, or catalog and file are damaged.
+        Gone
+            If it has been removed since the caller's snapshot.
+        """
+        with self._lock:
+            held = self._files.get(segment.id)
+            if held is not None:
+                self._files.move_to_end(segment.id)
+                return held
+        place = self._reader.places.get(segment.tier)
+        if place is None:
+            raise StoreError(f"rollup {segment.file.path} is in the {segment.tier} tier, whose place is not known.")
+        with self._catalog.read() as transaction:
+            row = transaction.execute("SELECT blob, crc32 FROM chunks WHERE segment = ?", (segment.id,)).fetchone()
+        index = None
+        if row is not None and zlib.crc32(row[0]) == row[1]:
+            try:
+                index = RollupIndex.unpack(bytes(row[0]))
+            except ValueError:
+                index = None  # the file says the same
+        made = RollupFile(place, segment.file, segment.step, index or index_of_file(place, segment.file))
+        with self._lock:
+            self._files[segment.id] = made
+            while len(self._files) > 1 and sum(f.index.nbytes for f in self._files.values()) > _HELD:
+                self._files.popitem(last=False)
+        return made
+
+    def _again(self, work: Callable[[], _T]) -> _T:
+        """Run `work`, and once more with a newer snapshot whenever a file has gone since."""
+        for _ in range(_TRIES):
+            try:
+                return work()
+            except Gone as gone:
+                missing = gone
+        raise StoreError(f"segment {missing} is missing: restore it from a copy.")
+
+    def _now(self, ids: _Ints, start: int, end: int) -> _Flat:
+        """Return the samples of some series as they are now."""
+        with self._catalog.read() as transaction:
+            snapshot = take(transaction, self._hot, "metrics", start, end)
+        return self._view(snapshot)(ids, start, end)
+
+    def _view(self, snapshot: Snapshot) -> Callable[[_Ints, int, int], _Flat]:
+        """Return what reads samples of a snapshot."""
+        reader = self._reader
+        packed = reader.packed(snapshot.segments)
+        chunks = [(s.rank, reader.chunks(s, packed.get(s.id))) for s in snapshot.segments]
+        spans = [(int(c.index.t_min.min()), int(c.index.t_max.max())) for _, c in chunks]
+        hot = [h.samples for h in snapshot.hot]
+
+        def read(ids: _Ints, start: int, end: int) -> _Flat:
+            near = [c for c, (low, high) in zip(chunks, spans, strict=True) if low < end and high >= start]
+            return gather(near, hot, ids, reader.index.size, start, end, _refuse, reader.index.texts)
+
+        return read
+
+
+def _refuse(sentence: str) -> None:
+    raise StoreError(sentence)
