@@ -40,6 +40,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "runs": "workbench.codecs.runs:Runs",
         "dictionary": "workbench.codecs.dictionary:Dictionary",
         "page": "workbench.codecs.page:Page",
+        "cadence": "workbench.codecs.cadence:Cadence",
     },
     "workbench.tiers": {
         "s3": "workbench.store.buckets:ObstoreBucket",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.bench_data import DAY, Data
-from tests.benchmarks.measure import Meter
-from tests.benchmarks.peer_ours import samples_of, settle
+from tests.benchmarks.measure import Meter, bytes_of
+from tests.benchmarks.peer_ours import breakdown, samples_of, settle
 
 BUCKET = 300_000
 
@@ -33,24 +35,39 @@ def shifted(data: Data, day: int, move: int = 0) -> Data:
     return Data(data.name, data.labels, data.offsets, data.time + (day + move) * DAY, value)
 
 
+def _ask(store: Any, start: int, days: int) -> Any:
+    """Return the dashboard: the average of every series in every bucket; `start` in ms."""
+    first, last = (np.datetime64(t * 1_000_000, "ns") for t in (start + BUCKET, start + days * DAY))
+    return store.rollup([], "avg", first, last, f"{BUCKET}ms")
+
+
+@contextmanager
+def _without_rollups() -> Iterator[None]:
+    """Let the planner find no rollups: it answers from raw samples."""
+    from workbench.store import rollup_store
+
+    held = rollup_store.load_rollups
+    rollup_store.load_rollups = lambda *given: []
+    try:
+        yield
+    finally:
+        rollup_store.load_rollups = held
+
+
 def build_days(source: str, folder: str, days: int) -> dict[str, Any]:
-    """Fill a store with the days, settle it and make rollups; return remarks and CPU seconds."""
+    """Fill a store with the days and settle it, which makes rollups; return CPU seconds and bytes."""
     from workbench.signals import Batch
     from workbench.store import Store
 
     data, meter = Data.load(Path(source)), Meter()
+    began = meter.now()
     with Store.open(folder) as store:
         for day in range(days):
             store.write(Batch(metrics=samples_of(shifted(data, day, _past(days)))))
-        notes = settle(store)
-        began = meter.now()
-        rollup = getattr(store, "rollup", None)
-        if rollup is None:
-            notes.append("no rollup yet")
-        else:
-            rollup()
-        spent = meter.now() - began
-    return {"notes": notes, "rollup_cpu": spent, "samples": days * len(data.value)}
+        settle(store)
+    spent = meter.now() - began
+    parts = breakdown(Path(folder), bytes_of(Path(folder)))
+    return {"samples": days * len(data.value), "cpu": spent, "bytes": parts}
 
 
 def _raw(store: Any, start: int, days: int) -> np.ndarray:
@@ -72,26 +89,31 @@ def _raw(store: Any, start: int, days: int) -> np.ndarray:
 
 
 def ask_days(source: str, folder: str, days: int, times: int) -> dict[str, Any]:
-    """Return CPU milliseconds from raw samples and from rollups, and the largest relative difference of the answers."""
+    """Return CPU milliseconds from raw samples, in two ways, and from rollups, and how far the answers are apart."""
     from workbench.store import Store
 
     data, meter = Data.load(Path(source)), Meter()
     start = data.window()["start"] + _past(days) * DAY
     with Store.open(folder) as store:
         raw, reference = meter.best(lambda: _raw(store, start, days), times)
-        out: dict[str, Any] = {"raw_ms": raw * 1e3, "rollup_ms": None, "difference": None, "via": None}
-        for name, work in _ways(store, start, days).items():
-            work()
-            spent, answer = meter.best(work, times)
-            values = np.asarray(answer)
-            if values.shape != reference.shape or (np.isnan(values) != np.isnan(reference)).any():
-                return {**out, "via": f"{name}: shape {values.shape} or gaps differ from raw's {reference.shape}"}
-            scale = np.maximum(np.abs(reference), np.finfo(float).tiny)
-            apart = np.nanmax(np.abs(values - reference) / scale) if values.size else 0.0
-            out |= {"rollup_ms": spent * 1e3, "difference": float(apart), "via": name}
-    return out
+        with _without_rollups():
+            planner, plain = meter.best(lambda: _ask(store, start, days), times)
+        _ask(store, start, days)
+        spent, answer = meter.best(lambda: _ask(store, start, days), times)
+    used = sorted({part["step"] // 10**9 for part in answer.attrs["rollup"]})
+    apart = max(_apart(answer.values, reference), _apart(plain.values, reference))
+    return {
+        "raw_ms": raw * 1e3,
+        "planner_ms": planner * 1e3,
+        "rollup_ms": spent * 1e3,
+        "difference": apart,
+        "used": used,
+    }
 
 
-def _ways(store: Any, start: int, days: int) -> dict[str, Any]:
-    """Return how the store answers from rollups; empty while it cannot."""
-    return {}
+def _apart(values: np.ndarray, reference: np.ndarray) -> float:
+    """Return the largest relative difference, infinite when shapes or gaps differ."""
+    if values.shape != reference.shape or (np.isnan(values) != np.isnan(reference)).any():
+        return float("inf")
+    scale = np.maximum(np.abs(reference), np.finfo(float).tiny)
+    return float(np.nanmax(np.abs(values - reference) / scale, initial=0.0))

@@ -34,16 +34,10 @@ def cut(samples: Any, low: int, high: int) -> Any:
     return samples.between(np.datetime64(low * _NS, "ns"), np.datetime64(high * _NS, "ns"))
 
 
-def settle(store: Any) -> list[str]:
-    """Seal, compact and vacuum as far as the store offers it; return what it does not offer."""
-    lacking = []
-    for step, given in (("seal", {}), ("compact", {"everything": True}), ("vacuum", {"grace_s": 0.0})):
-        method = getattr(store, step, None)
-        if method is None:
-            lacking.append(f"no {step} yet")
-            continue
-        method(**given)
-    return lacking
+def settle(store: Any) -> None:
+    """Seal, compact, roll up and vacuum; nobody else has the store open."""
+    store.compact(everything=True)
+    store.vacuum(grace_s=0.0)
 
 
 class Peer:
@@ -58,10 +52,10 @@ class Peer:
 
         samples, edges = samples_of(data), np.linspace(data.time.min(), data.time.max() + 1, 5).astype(np.int64)
         with Store.open(folder) as store:
-            parts = 4 if hasattr(store, "compact") else 1
-            for low, high in pairwise(edges) if parts > 1 else [(edges[0], edges[-1])]:
+            for low, high in pairwise(edges):
                 store.write(Batch(metrics=cut(samples, int(low), int(high))))
-            return settle(store)
+            settle(store)
+        return []
 
     def open(self, folder: Path, data: Data) -> None:
         """Open the store."""
@@ -88,36 +82,38 @@ class Peer:
             n = len(found)
             return labelled(found.value.reshape(n, -1), labels, found.time.view(np.int64).reshape(n, -1) // _NS)
 
-        ways = [
+        text = f"{asked['step']}ms"
+
+        def array(matchers: Sequence[Matcher], start: np.datetime64) -> object:
+            # A cell is named by its end: the first one of a window ends one step after it begins.
+            return self._store.array(matchers, start + step, high, text)
+
+        return [
             Variant("Q1", "select", REAL, lambda: select([], low)),
             Variant("Q2", "select", REAL, lambda: select(wanted, low)),
             Variant("Q3", "select", REAL, lambda: select([], hour)),
+            Variant("Q1", "array", GRID, lambda: array([], low)),
+            Variant("Q2", "array", GRID, lambda: array(wanted, low)),
+            Variant("Q3", "array", GRID, lambda: array([], hour)),
         ]
-        if hasattr(self._store, "array"):
-            text = f"{asked['step']}ms"
-
-            def array(matchers: Sequence[Matcher], start: np.datetime64) -> object:
-                # A cell is named by its end: the first one of a window ends one step after it begins.
-                return self._store.array(matchers, start + step, high, text)
-
-            ways += [
-                Variant("Q1", "array", GRID, lambda: array([], low)),
-                Variant("Q2", "array", GRID, lambda: array(wanted, low)),
-                Variant("Q3", "array", GRID, lambda: array([], hour)),
-            ]
-        return ways
 
 
 def breakdown(folder: Path, files: dict[str, int]) -> dict[str, int]:
-    """Return the bytes of a store by what they are for: raw samples with labels and timestamps, catalog, rollups."""
+    """Return the bytes of a store by what they are for: raw samples with labels and timestamps, catalog, rollups.
+
+    What the catalog keeps for rollup segments counts as rollups.
+    """
     import sqlite3
 
-    rollups: set[str] = set()
-    with sqlite3.connect(f"file:{folder / 'catalog.sqlite'}?mode=ro", uri=True) as catalog:
-        query = "SELECT f.path FROM files f JOIN segments s ON s.id = f.segment WHERE s.signal = 'rollups'"
-        rollups = {path for (path,) in catalog.execute(query)}
-    out = {"segments": 0, "catalog": 0, "rollups": 0}
+    rolled = "JOIN segments ON segment = id WHERE signal = 'rollups'"
+    catalog = sqlite3.connect(f"file:{folder / 'catalog.sqlite'}?immutable=1", uri=True)
+    try:
+        rollups = {path for (path,) in catalog.execute(f"SELECT path FROM files {rolled}")}
+        index = catalog.execute(f"SELECT coalesce(sum(length(blob)), 0) FROM chunks {rolled}").fetchone()[0]
+    finally:
+        catalog.close()
+    out = {"segments": 0, "catalog": -index, "rollups": index}
     for path, size in files.items():
-        kind = "rollups" if path in rollups else "catalog" if path.startswith("catalog") else "segments"
+        kind = "rollups" if path in rollups else "segments" if path.startswith("segments") else "catalog"
         out[kind] += size
     return out

@@ -62,6 +62,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, float) and 0 < abs(value) < 1e-3:
+        return f"{value:.1e}"
     if isinstance(value, float):
         digits = 0 if abs(value) >= 1000 else 2 if abs(value) >= 10 else 4
         return f"{value:,.{digits}f}"

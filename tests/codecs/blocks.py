@@ -55,6 +55,7 @@ def crc32c(data: bytes) -> int:
 
 def dump(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Series, in the order of the database, to times in ms and values; a stale marker is printed as any NaN."""
+    (folder / "wal").mkdir(exist_ok=True)
     found: dict[str, list[tuple[int, float]]] = {}
     for line in run("dump", folder).splitlines():
         series, value, time = re.fullmatch(r"(\{.*\}) (\S+) (-?\d+)", line).groups()

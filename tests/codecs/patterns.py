@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 SPECIAL = [0x7FF0000000000002, 0x7FF8000000000001, 0xFFF8000000000123, 0x7FF0000000000000, 0xFFF0000000000000,
@@ -21,6 +24,16 @@ def floats(patterns: list[int]) -> np.ndarray:
 
 def bits_of(array: np.ndarray) -> list[int]:
     return array.view(np.uint64).tolist()
+
+
+def series(path: Path) -> list[tuple[str, np.ndarray]]:
+    """Labels and values of each series of a table of samples that is ordered by series."""
+    data = pq.read_table(path, columns=["labels", "value"]).unify_dictionaries()
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in data["labels"].chunks])
+    names = data["labels"].chunk(0).dictionary.to_pylist()
+    edges = np.flatnonzero(np.diff(codes)) + 1
+    values = np.split(data["value"].to_numpy(), edges)
+    return [(names[codes[at]], value) for at, value in zip([0, *edges], values, strict=True)]
 
 
 any_bits = st.one_of(st.sampled_from(SPECIAL), st.integers(0, 2**64 - 1))

@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.codecs.patterns import SPECIAL, bits_of, float_patterns, floats
+from tests.codecs.patterns import SPECIAL, bits_of, float_patterns, floats, series
 from workbench import codecs, registry
 from workbench.codecs import choose, page, table
 from workbench.codecs.codec import Codec
@@ -178,6 +177,13 @@ def test_ids_are_distinct_and_fixed():
         codecs.by_id(200)
 
 
+def test_a_codec_of_the_other_kind_is_refused():
+    with pytest.raises(ValueError, match="'delta' does not hold float64"):
+        codecs.decode(5, codec("delta").encode(np.arange(9)), 9)
+    with pytest.raises(ValueError, match="'page' does not hold int64"):
+        codecs.decode(*codecs.encode(samples()["page"]), 1000, "int64")
+
+
 @pytest.mark.parametrize("case", json.loads(GOLDEN.read_text()), ids=lambda c: c["name"])
 def test_golden_bytes_still_read(case):
     out = codecs.decode(case["id"], bytes.fromhex(case["blob"]), len(case["bits"]), case["dtype"])
@@ -193,7 +199,7 @@ def test_values_are_read_without_numba():
     code = (
         "import sys, json, numpy as np\n"
         "from workbench import codecs\n"
-        "for case in json.load(open(sys.argv[1])):\n"
+        "for case in json.loads(open(sys.argv[1]).read()):\n"
         "    if case['id'] != 7:\n"
         "        codecs.decode(case['id'], bytes.fromhex(case['blob']), len(case['bits']), case['dtype'])\n"
         "for effort in ('best', 'fast'):\n"
@@ -205,22 +211,17 @@ def test_values_are_read_without_numba():
     assert done.returncode == 0, done.stderr
 
 
-def bytes_per_sample(path: Path, limit: int, every: int) -> float:
-    """Value bytes of the `every`-th series cut into chunks of `limit`, identical chunks once, by samples."""
-    data = pq.read_table(path, columns=["labels", "value"])
-    codes = np.concatenate([c.indices.to_numpy() for c in data["labels"].unify_dictionaries().chunks])
-    value = data["value"].to_numpy()
-    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    spans = list(zip(edges[:-1], edges[1:], strict=True))[::every]
-    cuts = [value[at : min(at + limit, b)] for a, b in spans for at in range(a, b, limit)]
-    kept = {codecs.encode(np.ascontiguousarray(c)) for c in cuts}
+def bytes_per_sample(path: Path, limit: int) -> float:
+    """Value bytes of all series cut into chunks of `limit`, identical chunks once, by samples."""
+    cuts = [v[at : at + limit] for _, v in series(path) for at in range(0, len(v), limit)]
+    kept = {codecs.encode(c) for c in cuts}
     return sum(len(blob) for _, blob in kept) / sum(map(len, cuts))
 
 
 def test_real_scrapes_take_less_than_a_quarter_byte_a_sample(shared_data):
-    assert bytes_per_sample(shared_data / "store" / "scrape_1s.parquet", 1920, 1) < 0.245
+    assert bytes_per_sample(shared_data / "store" / "scrape_1s.parquet", 1920) < 0.245
 
 
 @pytest.mark.slow
 def test_a_day_of_series_takes_less_than_one_and_a_half_bytes_a_sample(shared_data):
-    assert bytes_per_sample(shared_data / "store" / "day_1000x15s.parquet", 5760, 1) < 1.46
+    assert bytes_per_sample(shared_data / "store" / "day_1000x15s.parquet", 5760) < 1.46

@@ -14,7 +14,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -88,7 +87,7 @@ def test_blocks_of_promtool(tmp_path):
     """Jitter of all bucket widths, gaps, a decimal walk, noise, a counter, NaN, infinities and both zeros."""
     rng = np.random.default_rng(7)
     n = 400
-    start = 1_767_232_800_000
+    start = 1_767_232_860_000  # all samples in one block of two hours
     odd = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, 1.0, 5e-324]
     columns = {
         "walk": np.round(rng.normal(size=n).cumsum(), 2), "noise": rng.normal(size=n), "ones": np.ones(n),
@@ -102,7 +101,7 @@ def test_blocks_of_promtool(tmp_path):
         text += f"# TYPE {name.removesuffix('_total')} {'counter' if 'total' in name else 'gauge'}\n"
         text += "".join(f"{name} {w} {t / 1000:.3f}\n" for t, w in zip(times.tolist(), words, strict=True))
     folder = make(tmp_path, text + "# EOF\n")
-    assert compare(folder, sorted(p for p in folder.iterdir() if (p / "chunks").is_dir())[:1]) >= 5
+    assert compare(folder, [p for p in folder.iterdir() if (p / "chunks").is_dir()]) >= 5
 
 
 @pytest.mark.slow
@@ -187,6 +186,8 @@ def test_malformed_chunks_stay_inside_their_arrays(tmp_path):
     )
     setting = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     golden = Path(__file__).parents[1] / "golden" / "prometheus_chunks.json"
-    done = subprocess.run([sys.executable, "-c", code, golden], env=setting, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code, golden], env=setting, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.split()[1]) > 100

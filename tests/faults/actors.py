@@ -17,24 +17,22 @@ from typing import Any
 import numpy as np
 
 from tests.faults import content
+from tests.faults.operations import cold, missing
 from tests.faults.program import say
 from workbench.store import Store
 
-CARE: dict[str, Callable[[Store], Any]] = {
+CARE: dict[str, Callable[[Any], Any]] = {
     "seal": lambda store: store.seal(),
     "compact": lambda store: store.compact(),
-    "rollup": lambda store: store.rollup(),
+    "tier": lambda store: store.tier(cold(store.path).as_uri()),
     "vacuum": lambda store: store.vacuum(),
 }
 """Operations that change nothing a reader sees, by name."""
 
 
-def available(name: str) -> bool:
-    """Return whether the store has an operation at all."""
-    return hasattr(Store, {"append": "write", "tidy": "seal"}.get(name, name))
-
-
-def write(folder: str, writer: str, start: int, seconds: float, pause: float, shared: str, slot: int, keyed: bool) -> None:
+def write(
+    folder: str, writer: str, start: int, seconds: float, pause: float, shared: str, slot: int, keyed: bool
+) -> None:
     """Write batches from number `start` on; every acknowledged count also stands in slot `slot` of a shared file.
 
     A negative number means: go on after what the store holds, as somebody does who has forgotten what was acknowledged.
@@ -73,7 +71,7 @@ def _opened(folder: str) -> Store:
 
 def care(folder: str, seconds: float, pause: float, seed: int) -> None:
     """Seal, compact and so on, whatever there is, in random order until the time is up."""
-    choices = [name for name in CARE if available(name)]
+    choices = [name for name in CARE if not missing(name)]
     chance = random.Random(seed)
     store = _opened(folder)
     end = time.monotonic() + seconds

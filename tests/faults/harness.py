@@ -32,11 +32,12 @@ class Nursery:
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._cache = tempfile.TemporaryDirectory(prefix="workbench-cache-")
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "tests.faults.program", "serve", str(theirs.fileno())],
             cwd=ROOT,
-            env={**os.environ, **single},
+            env={**os.environ, **single, "XDG_CACHE_HOME": self._cache.name},
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
@@ -47,7 +48,7 @@ class Nursery:
     def start(self, function: str, *arguments: Any, **environment: str) -> Process:
         """Fork a process that runs `tests.faults.<module>:<function>` and return it."""
         out, theirs = os.pipe()
-        errors = tempfile.TemporaryFile()
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - the process object closes it
         text = [str(a) if isinstance(a, Path) else a for a in arguments]
         request = {"function": f"tests.faults.{function}", "arguments": text, "environment": environment}
         with self._lock:
@@ -73,6 +74,7 @@ class Nursery:
         """End the nursery, and with it whatever still runs."""
         self._socket.close()
         self._process.wait(timeout=60)
+        self._cache.cleanup()
 
 
 class Process:

@@ -58,7 +58,7 @@ def _warm() -> None:
 
     with tempfile.TemporaryDirectory() as folder, Store.open(f"{folder}/s") as store:
         store.write(worlds.everything())
-        for number in range(3):
+        for number in range(flips.SEALED):
             store.write(content.batch("w0", number))
         for name in ("seal", "compact", "vacuum"):
             if not missing(name):

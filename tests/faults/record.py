@@ -213,6 +213,8 @@ class _Reader:
             inode = self.inode[paths[0]]
             self.unlink(paths[0])
             self.link(paths[1], inode)
+        elif call in ("link", "linkat"):
+            self.link(paths[1], self.inode[paths[0]])
         elif call in ("unlink", "unlinkat", "rmdir"):
             if paths[0] in self.inode:
                 self.unlink(paths[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults.record import Event
 
-__all__ = ["Disk", "VARIANTS", "instants"]
+__all__ = ["VARIANTS", "Disk", "instants"]
 
 VARIANTS = ("dropped", "mixed", "kept")
 """Unsynced changes: none survives; any part of them does, torn and out of order; all do (what kill -9 leaves)."""
@@ -121,6 +121,8 @@ def instants(events: Sequence[Event], most: int, seed: int) -> list[tuple[int, s
     after = [i + 1 for i, e in enumerate(events) if e.kind in ("sync", "syncdir", "said")]
     before = [i for i, e in enumerate(events) if e.kind in ("sync", "syncdir")]
     strict = chance.sample(after, min(most // 2, len(after)))
-    mixed = [chance.choice(before) if chance.random() < 0.6 else chance.randrange(len(events)) for _ in range(most // 2)]
+    mixed = [
+        chance.choice(before) if chance.random() < 0.6 else chance.randrange(len(events)) for _ in range(most // 2)
+    ]
     chosen = {(n, "dropped") for n in strict} | {(n, "mixed" if chance.random() < 0.8 else "kept") for n in mixed}
     return sorted(chosen)

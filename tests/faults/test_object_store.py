@@ -247,7 +247,7 @@ def test_everything_moves_and_reads_the_same(store: Path, url: str, truth: str, 
     assert said(start("digest", store)) == truth
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 6))])
 def test_storms_slowness_and_cut_answers_lose_nothing(
     store: Path, url: str, truth: str, server: Server, seed: int
 ) -> None:
@@ -328,7 +328,7 @@ def test_of_two_movers_one_wins_each_segment(store: Path, url: str, truth: str, 
 
 
 @pytest.mark.parametrize("point", ["tier.copied", "tier.committed", "tier.deleted"])
-@pytest.mark.parametrize("nth", [1, 7])
+@pytest.mark.parametrize("nth", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_a_killed_mover_loses_nothing(store: Path, url: str, truth: str, start: Starter, point: str, nth: int) -> None:
     process = start("move", store, url, WORKBENCH_CRASH_AT=f"{point}:{nth}")
     assert process.finish(120)[1] == -signal.SIGKILL

@@ -28,7 +28,7 @@ def surveyed(nursery, sound: Path, scratch: Path, wanted: list[tuple[str, int, i
     """Flip bits in a process of its own; when that dies, say so and go on with the next flip in another."""
     found: list[dict[str, object]] = []
     while len(found) < len(wanted):
-        process = nursery.start("flips:survey", sound, scratch, wanted[len(found) :])
+        process = nursery.start("flips:survey", sound, scratch, wanted[len(found) : len(found) + 250])
         lines, status = process.finish(1_200)
         said = [json.loads(line) for line in lines]
         found += [line for line in said if "outcome" in line]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults import content
+from tests.faults import power
+from tests.faults.harness import Nursery
 from tests.faults.record import Event, parse, record
 from tests.faults.replay import Disk, instants
-from workbench.store import Store
 
 PLACE = "data/here/s"
 
@@ -35,54 +36,45 @@ def recorded(raw) -> tuple[Path, list[Event]]:
     return root, events[:at] + above + events[at:]
 
 
-def cut(root: Path, events: list[Event], wanted: list[tuple[int, str]], scratch: Path) -> tuple[Counter[str], list[str]]:
-    """Open the disk as it is after each cut; return how many were looked at, and what was wrong."""
+def cut(
+    nursery: Nursery, root: Path, events: list[Event], wanted: list[tuple[int, str]]
+) -> tuple[Counter[str], list[str]]:
+    """Open the disk as it is after each cut; return how many were looked at, and what was wrong.
+
+    It is written where it was recorded, for a store remembers where its cold place is.
+    """
     disk, taken, looked, wrong = Disk(root), 0, Counter[str](), []
     chance = random.Random(1)
     for steps, variant in wanted:
         for event in events[taken:steps]:
             disk.apply(event)
         taken = max(taken, steps)
-        acknowledged = sum(line.startswith("ack") for line in disk.said)
-        disk.write(scratch, variant, chance)
-        problem = look(scratch / PLACE, acknowledged)
+        shutil.rmtree(root)
+        disk.write(root, variant, chance)
+        with tempfile.TemporaryDirectory() as cache:
+            viewer = nursery.start("power:look", root / PLACE, *power.promised(disk.said), XDG_CACHE_HOME=cache)
+            _, status = viewer.finish()
         looked[variant] += 1
-        if problem:
+        if status:
             last = disk.said[-1] if disk.said else "nothing"
-            wrong.append(f"{variant} after step {steps}, said {last!r}: {problem}")
-        shutil.rmtree(scratch)
+            wrong.append(f"{variant} after step {steps}, said {last!r}: {viewer.errors()[-1_000:]}")
     return looked, wrong
 
 
-def look(folder: Path, acknowledged: int) -> str:
-    """Return what is wrong with a store after a power cut, or an empty string; a further batch must go in."""
-    if not (folder / "catalog.sqlite").exists():
-        return f"{acknowledged} batches were acknowledged and there is no store" if acknowledged else ""
-    try:
-        with Store.open(folder) as store:
-            counts = content.check(store, {"w0": acknowledged}, 1)
-            store.write(content.batch("w0", counts["w0"]))
-            store.seal()
-            content.check(store, {"w0": counts["w0"] + 1}, 0)
-    except (OSError, AssertionError, Warning) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
 @pytest.mark.parametrize("most", [40, pytest.param(600, marks=pytest.mark.slow)])
-def test_what_was_acknowledged_survives_a_power_cut(recorded, tmp_path, most):
+def test_what_was_acknowledged_survives_a_power_cut(nursery, recorded, most):
     root, events = recorded
-    looked, wrong = cut(root, events, instants(events, most, most), tmp_path / "disk")
+    looked, wrong = cut(nursery, root, events, instants(events, most, most))
     kinds = Counter(event.kind for event in events)
     print(f"\n{len(events)} steps {dict(kinds)}; cuts {dict(looked)}, wrong {len(wrong)}")
     assert kinds["sync"] > 10
     assert wrong == []
 
 
-def test_a_new_store_s_folder_survives_with_all_above_it(raw, tmp_path):
+def test_a_new_store_s_folder_survives_with_all_above_it(nursery, raw):
     root, events = raw
     first = next(i for i, e in enumerate(events) if e.kind == "said" and e.name.startswith("ack"))
-    _, wrong = cut(root, events, [(first + 1, "dropped")], tmp_path / "disk")
+    _, wrong = cut(nursery, root, events, [(first + 1, "dropped")])
     assert wrong == []
 
 
@@ -109,12 +101,12 @@ def without(events: list[Event], forgotten: Callable[[Event, str], bool]) -> lis
         (lambda e, path: e.kind == "syncdir" and path.endswith(PLACE.rpartition("/")[0]), "folder of the store"),
     ],
 )
-def test_a_forgotten_sync_is_found(recorded, tmp_path, forgotten, name):
+def test_a_forgotten_sync_is_found(nursery, recorded, forgotten, name):
     root, events = recorded
     broken = without(events, forgotten)
     assert len(broken) < len(events), f"the {name} is never synced"
     after = [i + 1 for i, e in enumerate(broken) if e.kind == "said" and e.name.startswith(("ack", "end"))]
-    _, wrong = cut(root, broken, [(n, "dropped") for n in after[:: max(len(after) // 12, 1)]], tmp_path / "disk")
+    _, wrong = cut(nursery, root, broken, [(n, "dropped") for n in after[:: max(len(after) // 12, 1)]])
     assert wrong, f"nobody noticed that the {name} was not synced"
 
 
@@ -124,5 +116,5 @@ def test_a_database_that_does_not_wait_for_the_disk_is_found(nursery, tmp_path):
     record(nursery, tmp_path / "careless.trace", "power:work", root / PLACE, True)
     events = parse(tmp_path / "careless.trace", root)
     after = [i + 1 for i, e in enumerate(events) if e.kind == "said" and e.name.startswith("ack")]
-    _, wrong = cut(root, events, [(n, "dropped") for n in after[::4]], tmp_path / "disk")
+    _, wrong = cut(nursery, root, events, [(n, "dropped") for n in after[::4]])
     assert wrong, "PRAGMA synchronous=OFF went unnoticed"

@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults import operations
 
-CASES = [("append", "append.prepared", 4), ("seal", "seal.written", 1), ("compact", "compact.written", 1),
-         ("rollup", "rollup.written", 1), ("tier", "tier.copied", 1)]  # fmt: skip
+CASES = [("append", "segment.renamed", 1), ("seal", "seal.written", 1), ("compact", "compact.written", 1),
+         ("compact", "rollup.written", 1), ("tier", "tier.copied", 1)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "point", "nth"), CASES)
@@ -18,7 +18,8 @@ def test_files_under_way_outlast_the_sleep_of_their_process(nursery, tmp_path, n
     if operations.missing(name):
         pytest.skip(f"the store cannot {name}")
     folder = tmp_path / "s"
-    nursery.run("operations:build", folder, name)
+    nursery.run("operations:build", folder)
+    nursery.run("operations:prepare", folder, name)
     sleeper = nursery.start("operations:doze", folder, name, point, nth)
     sleeper.until("asleep")
     nursery.run("operations:clean", folder)

@@ -25,7 +25,7 @@ def test_every_read_is_a_committed_prefix(nursery, tmp_path, seconds):
         assert status == 0, process.errors()
     acknowledged = {w: process.said("ack") for w, process in zip(WRITERS, writers, strict=True)}
     reads = [process.said("read") for process in readers]
-    cared = {name: caretaker.said(f"end {name}") for name in ("seal", "compact", "rollup", "vacuum")}
+    cared = {name: caretaker.said(f"end {name}") for name in ("seal", "compact", "tier", "vacuum")}
     assert min(acknowledged.values()) >= seconds
     assert min(reads) >= seconds
     assert cared["seal"] > 0, "nothing was sealed, so nothing was tested"

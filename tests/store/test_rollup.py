@@ -1,189 +1,240 @@
-"""Buckets as arrays: against the twin, against each other, and through their bytes and back."""
+"""Rollups of a real store: made once, replaced when late samples come, joined over time, never wrong."""
 
 from __future__ import annotations
 
-import math
+import contextlib
+import threading
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import naive
-from workbench.errors import InvalidInput
-from workbench.signals.samples import STALE_NAN, is_stale
-from workbench.store.rollup import COLUMNS, LEVELS, Buckets, combine, fold, join, roll
-from workbench.store.rollup_columns import LIKE, decode_column, encode_columns
+from workbench.signals import Batch, Matcher, build_samples
+from workbench.signals.samples import STALE_NAN
+from workbench.store import Store, rollup_build
+from workbench.store.rollup_build import SETTLED_NS, due_days
+from workbench.store.rollup_plan import RawSpans, RollupSegment, load_raw_spans, load_rollups
+from workbench.store.rollup_segment import DAY, File
+from workbench.store.rollup_store import Rollups
 
-EXACT = ("count", "nans", "min", "max", "first", "last", "t_first", "t_last")
-ODD = [math.nan, STALE_NAN, math.inf, -math.inf, 0.0, -0.0]
-VALUES = st.one_of(
-    st.sampled_from(ODD),
-    st.integers(0, 1000).map(float),
-    st.integers(-(10**6), 10**6).map(lambda v: v / 100),
-    st.floats(-1e12, 1e12, allow_subnormal=False),
-)
-
-
-@st.composite
-def worlds(draw, values=VALUES):
-    """Sorted (series, time, value) of a few series; a third of the instants lie on ends of 10-ns buckets."""
-    rows = []
-    for series in range(draw(st.integers(0, 4))):
-        times = draw(st.sets(st.one_of(st.integers(1, 400), st.integers(0, 40).map(lambda k: k * 10)), max_size=60))
-        counter = draw(st.booleans())
-        total = 0.0
-        for time in sorted(times):
-            value = draw(values)
-            if counter and math.isfinite(value):
-                total = 0.0 if draw(st.integers(0, 9)) == 0 else total + abs(value)
-                value = total
-            rows.append((series * 3, time, value))
-    series, time, value = zip(*rows, strict=True) if rows else ((), (), ())
-    return np.array(series, np.int64), np.array(time, np.int64), np.array(value, np.float64)
+S = 10**9
+D0 = 20_000
+ORIGIN = D0 * DAY
+NOW = ORIGIN + 40 * DAY
 
 
-def close(got: float, wanted: float, scale: float) -> bool:
-    return (math.isnan(got) and math.isnan(wanted)) or got == wanted or abs(got - wanted) <= 1e-12 * scale
+def of(store: Store) -> Rollups:
+    return Rollups(store._folder, store._catalog, store._reader)
 
 
-def check(found: Buckets, series, time, value, step: int, phase: int = 0) -> None:
-    """Every bucket is the twin's, and none is missing."""
-    at = 0
-    for number in np.unique(series).tolist():
-        mine = series == number
-        stale = is_stale(value[mine])
-        rows = list(zip(time[mine].tolist(), value[mine].tolist(), stale.tolist(), strict=True))
-        scale = sum(abs(v) for _, v, _ in rows if math.isfinite(v)) + 1e-300
-        for bucket in range(-2, 1 + (400 + step) // step):
-            wanted = naive.rollup_bucket(rows, (bucket - 1) * step + phase, bucket * step + phase)
-            if not wanted:
-                continue
-            assert (found.series[at], found.bucket[at]) == (number, bucket)
-            for name in COLUMNS:
-                got = float(found.columns[name][at])
-                if name in EXACT:
-                    assert got == wanted[name] or (math.isnan(got) and math.isnan(wanted[name])), name
-                else:
-                    assert close(got, wanted[name], scale), (name, got, wanted[name])
-            at += 1
-    assert at == len(found)
+def write(store: Store, first: float, last: float, every: int = 15, seed: int = 0, series: int = 4) -> None:
+    """Write days (first, last] of some series: a boundary of everything among the instants, odd values among them."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for number in range(series):
+        time = ORIGIN + np.arange(int(first * 86_400), int(last * 86_400) + 1, every) * S
+        time = time[(rng.random(len(time)) < 0.9) | (time % (300 * S) == 0)]
+        value = np.round(rng.normal(size=len(time)).cumsum(), 2) if number % 2 else rng.random(len(time)).cumsum()
+        if number == 2:
+            value[rng.random(len(time)) < 0.01] = 0.0
+            value[rng.random(len(time)) < 0.02] = np.nan
+        if number == 3:
+            value[rng.random(len(time)) < 0.02] = STALE_NAN
+            value[rng.random(len(time)) < 0.001] = np.inf
+        parts.append((np.full(len(time), number), time, value))
+    labels = pd.DataFrame({"metric": ["m"] * series, "service": [f"s{i}" for i in range(series)]})
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    store.write(Batch(build_samples(labels, columns[0], columns[1].astype("datetime64[ns]"), columns[2])))
 
 
-@given(worlds(), st.sampled_from([10, 20, 50, 7]), st.integers(0, 6))
-def test_buckets_are_the_twins(world, step, phase):
-    check(roll(*world, step, phase), *world, step, phase)
+def live(store: Store) -> list[RollupSegment]:
+    with store._catalog.read() as transaction:
+        return load_rollups(transaction, 0, 2**63 - 1)
 
 
-@given(worlds())
-def test_coarser_buckets_are_those_of_the_samples(world):
-    fine = roll(*world, 10)
-    middle = combine(fine, 20)
-    check(middle, *world, 20)
-    check(combine(middle, 100), *world, 100)
-    check(combine(fine, 100), *world, 100)
+QUESTIONS = [
+    ("avg", 300, 300), ("sum", 3600, 3600), ("min", 3600, 86_400), ("max", 900, 300), ("count", 300, 3600),
+    ("first", 3600, 7200), ("last", 300, 300), ("delta", 300, 300), ("increase", 7200, 3600), ("increase", 300, 300),
+]  # fmt: skip
 
 
-@given(worlds(), st.integers(1, 5))
-def test_adjoining_buckets_joined_side_by_side_are_the_wider_bucket(world, width):
-    """`join` on a dense grid, one column of tiles after the other, is `combine`."""
-    fine = roll(*world, 10)
-    n = int(fine.series.max(initial=0)) + 1
-    dense = {name: np.zeros((n, 41 * width), column.dtype) for name, column in fine.columns.items()}
-    for name, column in fine.columns.items():
-        dense[name][fine.series, fine.bucket] = column
-    parts = [{k: v[:, [i]] for k, v in dense.items()} for i in range(1, 1 + width)]
-    joined = parts[0]
-    for part in parts[1:]:
-        joined = join(joined, part)
-    wanted = fold(Buckets(10, fine.series, np.where((fine.bucket > 0) & (fine.bucket <= width), 0, 1), fine.columns))
-    wanted = wanted.take(wanted.bucket == 0)
-    here = np.flatnonzero(joined["count"][:, 0] > 0)
-    some = wanted.take(wanted.columns["count"] > 0)
-    inside = fine.take((fine.bucket > 0) & (fine.bucket <= width))
-    if len(inside) == len(fine):  # `fold` joins neighbours only
-        assert here.tolist() == some.series.tolist()
-        for name in EXACT:
-            assert joined[name][here, 0].tolist() == some.columns[name].tolist()
+def answers(rollups: Rollups, days: float, marks: list[set[int]] | None = None) -> list[np.ndarray]:
+    out = []
+    for function, step, window in QUESTIONS:
+        span = (ORIGIN + step * S, ORIGIN + int(days * DAY), step * S)
+        _, values, used = rollups.ask([], function, span, window * S)
+        out.append(values)
+        if marks is not None:
+            marks.append({u["step"] // S for u in used})
+    return out
 
 
-def test_short_decimals_are_added_without_any_error():
-    value = np.array([0.1] * 10 + [0.2, 0.7, 1e6 + 0.1])
-    found = roll(np.array([0] * 10 + [1] * 3), np.arange(1, 14), value, 100)
-    assert found.columns["sum"].tolist() == [1.0, 1_000_001.0]
-    assert sum([0.1] * 10) != 1.0, "adding one after the other would not do"
+def assert_same(left: list[np.ndarray], right: list[np.ndarray]) -> None:
+    for (function, _, _), a, b in zip(QUESTIONS, left, right, strict=True):
+        if function in ("avg", "sum", "increase"):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+        else:
+            np.testing.assert_array_equal(a, b)
 
 
-def test_a_long_series_of_large_decimals_does_not_overflow():
-    value = np.full(5000, 9.007199254740991e15)
-    assert roll(np.zeros(5000, np.int64), np.arange(1, 5001), value, 10_000).columns["sum"][0] == pytest.approx(
-        5000 * 9.007199254740991e15, rel=1e-15
-    )
+def test_rollups_answer_as_samples_do_while_days_come_late_and_are_joined(tmp_path):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 2.5)
+        rollups = of(store)
+        plain = answers(rollups, 3)
+        assert rollups.update(NOW - 38 * DAY + SETTLED_NS) == {"days": 3, "joined": 0}, "and the midnight before"
+        marks: list[set[int]] = []
+        assert_same(answers(rollups, 3, marks), plain)
+        assert {0, 300} in marks
+        assert {0, 3600} in marks
+        write(store, 2.5, 6, seed=1)
+        plain = answers(of(store), 7)  # days 0 and 1 from rollups still
+        assert rollups.update(NOW)["days"] == 4, "the third day again, and three more"
+        steps = {(s.step // S, s.days[1] - s.days[0]) for s in live(store)}
+        assert steps == {(300, 8), (3600, 64)}, "what periods are over is joined"
+        marks = []
+        assert_same(answers(rollups, 7, marks), plain)
+        for (_, step, window), used in zip(QUESTIONS, marks, strict=True):
+            assert (0 in used) == (window > step), "only the one sample at the midnight before is not rolled up"
+        assert rollups.update(NOW) == {"days": 0, "joined": 0}
+        assert store.verify() == []
 
 
-def test_a_counter_that_is_never_reset_rises_by_its_last_less_its_first():
-    value = np.cumsum(np.random.default_rng(1).random(1000)) * 1e-3
-    found = roll(np.zeros(1000, np.int64), np.arange(1, 1001), value, 50)
-    for wide in (found, combine(found, 250)):
-        assert (wide.columns["increase"] == wide.columns["last"] - wide.columns["first"]).all()
+def test_late_samples_are_read_at_once_and_rolled_up_next_time(tmp_path):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 3)
+        rollups = of(store)
+        rollups.update(NOW)
+        span = (ORIGIN + 3600 * S, ORIGIN + 3 * DAY, 3600 * S)
+        late = build_samples([{"metric": "m", "service": "s1"}], [0], [np.datetime64(ORIGIN + DAY + 5, "ns")], [1e6])
+        store.write(Batch(late))
+        for wanted in ({0, 3600}, {3600}):
+            ids, values, used = rollups.ask([Matcher("service", "=", "s1")], "max", span)
+            assert values[0].max() == values[0, 24] == 1e6
+            assert {u["step"] // S for u in used} == wanted
+            rollups.update(NOW)
+        assert len(ids) == 1
+        newest = {s.days: s.rank for s in live(store)}
+        assert len(newest) <= 3, "joined again"
 
 
-def test_a_reset_at_a_bucket_border_is_seen_by_what_joins_them():
-    value = np.array([5.0, 9.0, 2.0, 3.0])
-    fine = roll(np.zeros(4, np.int64), np.array([5, 10, 15, 20]), value, 10)
-    assert fine.columns["increase"].tolist() == [4.0, 1.0]
-    assert combine(fine, 20).columns["increase"].tolist() == [4.0 + 2.0 + 1.0]
+def test_a_rollup_older_than_late_samples_is_not_joined(tmp_path):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 3)
+        rollups = of(store)
+        rollups.update(ORIGIN + 3 * DAY + SETTLED_NS)
+        before = live(store)
+        write(store, 1.2, 1.3, seed=9)
+        with store._catalog.read() as transaction:
+            raw = load_raw_spans(transaction)
+        assert due_days(raw, before, NOW) == [D0 + 1]
+        from workbench.store import rollup_merge
+
+        parts = [s for s in before if s.step == 3600 * S]
+        assert not rollup_merge._true(parts, raw, 0)
+        assert rollup_merge._true(parts, raw, ORIGIN + 2 * DAY), "unless its samples have expired"
 
 
-def test_only_multiples_can_be_joined():
-    with pytest.raises(InvalidInput, match="give a multiple"):
-        combine(roll(np.zeros(1, np.int64), np.ones(1, np.int64), np.ones(1), 20), 50)
+def test_of_two_that_roll_up_at_once_one_wins(tmp_path, monkeypatch):
+    path = tmp_path / "s"
+    with Store.open(path) as store:
+        write(store, 0, 1)
+        plain = answers(of(store), 1)
+    barrier, done = threading.Barrier(2), []
+    real = rollup_build.reach
+
+    def reach(point: str) -> None:
+        if point == "rollup.written" and len(done) == 0:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                barrier.wait(30)
+        real(point)
+
+    monkeypatch.setattr(rollup_build, "reach", reach)
+
+    def work() -> None:
+        with Store.open(path) as other:
+            done.append(of(other).update(ORIGIN + DAY + SETTLED_NS)["days"])
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    monkeypatch.undo()
+    assert sum(done) == 2, "the day, and the midnight before it"
+    with Store.open(path) as store:
+        assert len({(s.step, s.days) for s in live(store)}) == len(live(store))
+        assert_same(answers(of(store), 1), plain)
+        files = {str(p.relative_to(path)) for p in (path / "segments" / "rollups").glob("**/*.parquet")}
+        assert files == {s.file.path for s in live(store)}, "the loser took its files away"
 
 
-@settings(max_examples=60)
-@given(worlds())
-def test_columns_come_back_bit_for_bit(world):
-    found = roll(*world, 10)
-    if not len(found):
-        return
-    blobs = encode_columns(found, regular=False)
-    assert set(blobs) == {"bucket", *COLUMNS}
+def test_when_the_write_fails_nothing_is_left(tmp_path, monkeypatch):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 1)
 
-    def get(name: str) -> np.ndarray:
-        return decode_column(name, blobs[name], len(found), 10, get)
+        def stop(point: str) -> None:
+            if point == "rollup.written":
+                raise KeyboardInterrupt
 
-    assert get("bucket").tolist() == found.bucket.tolist()
-    for name in COLUMNS:
-        got, wanted = get(name), found.columns[name]
-        same = got.view(np.int64) == wanted.view(np.int64)
-        assert (same | (np.isnan(got) & np.isnan(wanted))).all(), name
+        with monkeypatch.context() as patch:
+            patch.setattr(rollup_build, "reach", stop)
+            with pytest.raises(KeyboardInterrupt):
+                of(store).update(NOW)
+        assert live(store) == []
+        assert of(store).update(NOW)["days"] == 2
 
 
-def test_a_steady_counter_stores_least_greatest_and_rise_as_next_to_nothing():
-    rng = np.random.default_rng(0)
-    value = np.cumsum(rng.integers(0, 9, 5760)).astype(float)
-    value[3000:] -= value[3000]
-    found = roll(np.zeros(5760, np.int64), np.arange(1, 5761) * 15, value, 300)
-    blobs = encode_columns(found, regular=True)
-    for name in ("min", "max", "increase"):
-        assert blobs[name][0] == LIKE
-        assert len(blobs[name][1]) <= 4 + 12 * 1
+def test_series_without_a_number_are_left_out(tmp_path):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 1)
+        store.write(Batch(build_samples([{"metric": "other"}], [0], [np.datetime64(ORIGIN + 9 * DAY, "ns")], [1.0])))
+        ids, values, _ = of(store).ask([], "avg", (ORIGIN + 300 * S, ORIGIN + DAY, 300 * S))
+        assert len(ids) == len(values) == 4
 
 
-@pytest.mark.parametrize(
-    ("blob", "said"),
-    [
-        ((LIKE, b"\x01\x00\x00\x00"), "cut short"),
-        ((LIKE, b""), "cut short"),
-        ((LIKE, b"\x01\x00\x00\x00" + b"\xff" * 12), "not there"),
-        ((1, b"123"), "8 bytes"),
-    ],
-)
-def test_bytes_that_are_no_column_are_refused(blob, said):
-    with pytest.raises(ValueError, match=said):
-        decode_column("min", blob, 3, 10, lambda name: np.zeros(3))
+def test_an_index_lost_from_the_catalog_is_read_from_the_file(tmp_path):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 1)
+        of(store).update(NOW)
+        plain = answers(of(store), 1)
+        with store._catalog.write() as transaction:
+            marks = ", ".join(str(s.id) for s in live_inside(transaction))
+            transaction.execute(f"UPDATE chunks SET crc32 = crc32 - 1 WHERE segment IN ({marks})")
+        assert_same(answers(of(store), 1), plain)
 
 
-def test_levels_divide_each_other_and_the_day():
-    for fine, coarse in zip(LEVELS, (*LEVELS[1:], 86_400 * 10**9), strict=True):
-        assert coarse % fine == 0
+def test_what_was_forgotten_is_made_anew(tmp_path):
+    with Store.open(tmp_path / "s") as store:
+        write(store, 0, 1)
+        rollups = of(store)
+        rollups.update(NOW)
+        plain = answers(rollups, 1)
+        with store._catalog.read() as transaction:
+            raw = [n for (n,) in transaction.execute("SELECT id FROM segments WHERE signal = 'metrics'").fetchall()]
+        rollups.forget([s.id for s in live(store)] + raw)
+        assert live(store) == []
+        assert rollups.update(NOW)["days"] == 2
+        assert_same(answers(rollups, 1), plain)
+
+
+def live_inside(transaction) -> list[RollupSegment]:
+    return load_rollups(transaction, 0, 2**63 - 1)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6), st.integers(0, 6)).map(
+    lambda t: (t[0], min(t[1:]), max(t[1:]))
+), max_size=5)  # fmt: skip
+
+
+@given(SPANS, SPANS, st.integers(0, 7), st.integers(0, 7))
+def test_days_due_are_the_twins(raw, known, over, expired):
+    seq, low, high = np.array(raw, np.int64).reshape(-1, 3).T
+    spans = RawSpans(seq, low * DAY + 1, (high + 1) * DAY)
+    file = File("rollup", "x", 1, 1)
+    rollups = [RollupSegment(0, 3600 * S, s, (a, b + 1), (0, 9), file, "warm") for s, a, b in sorted(known)]
+    wanted = {d for d in naive.rollup_days_due(raw, known) if expired <= d < over}
+    assert due_days(spans, rollups, over * DAY + SETTLED_NS, expired * DAY) == sorted(wanted)

@@ -168,7 +168,7 @@ def test_series_without_samples_and_empty_batches_store_nothing(tmp_path):
 def test_many_small_writes_are_sealed_without_being_asked(tmp_path):
     from workbench.store import seal
 
-    with Store.open(tmp_path / "s") as store, patch.object(seal, "_HOT_ROWS", 5):
+    with patch.object(seal, "HOT_ROWS", 5), Store.open(tmp_path / "s") as store:
         for k in range(12):
             store.write(Batch(worlds.samples(n=2, t=3, start=3 * k)))
         assert store.status()["signals"]["metrics"]["segments"] == 2

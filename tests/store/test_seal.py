@@ -103,11 +103,12 @@ def test_retired_segments_go_after_the_grace_period(tmp_path):
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_sealing_gives_the_space_back(tmp_path, sealed):
+def test_sealing_gives_the_space_back(tmp_path, sealed, catalog):
     with Store.open(tmp_path / "s") as store:
         for k in range(5):
             store.write(Batch(worlds.samples(n=50, t=400, start=400 * k, seed=k)))
         if sealed:
             store.seal()
         index = store.status()["bytes"]["index"]
-    assert (index < 200_000) is sealed or not sealed
+    limit = 200_000 if catalog == "sqlite" else 500_000  # a server's tables and indexes begin with larger pages
+    assert (index < limit) is sealed or not sealed

@@ -275,9 +275,9 @@ def test_a_run_does_it_all_and_then_has_nothing_to_do(world: World, tmp_path: Pa
     }  # fmt: skip
     json.dumps(first)
     assert world.states() == {old: "cold", older: "retired", young: "warm"}
-    with closing(SqliteCatalog(open_url(world.cold.url, BlockCache(tmp_path / "c", 2**30)).folder, True)) as catalog:
-        with catalog.read() as connection:
-            assert connection.execute("SELECT id FROM segments").fetchall() == [(old,)]
+    opened = open_url(world.cold.url, BlockCache(tmp_path / "c", 2**30))
+    with closing(SqliteCatalog(opened.folder, True)) as catalog, catalog.read() as connection:
+        assert connection.execute("SELECT id FROM segments").fetchall() == [(old,)]
     again = tier.run(world.catalog, world.tiers, policy, now=NOW)
     assert (again["moved"], again["retired"], again["published"]) == ([], [], 1)
     late = tier.run(world.catalog, world.tiers, Policy(**NEVER), now=time.time_ns() + DAY, grace_s=0)

@@ -19,6 +19,14 @@ from workbench.signals import Batch
 from workbench.store import Store, acknowledged
 from workbench.store.place import CATALOG
 
+
+@pytest.fixture(scope="module", autouse=True)
+def catalog(request):
+    """Only what lies in the folder is at stake here; a database server looks after itself."""
+    if getattr(request, "param", "sqlite") != "sqlite":
+        pytest.skip("about files in the store's folder")
+
+
 WRITER = """
 import sys
 import numpy as np

@@ -18,6 +18,14 @@ from workbench.store import Store
 from workbench.store import write as write_module
 from workbench.store.trouble import StoreRefused
 
+
+@pytest.fixture(scope="module", autouse=True)
+def catalog(request):
+    """Only what lies in the folder is at stake here; a database server looks after itself."""
+    if getattr(request, "param", "sqlite") != "sqlite":
+        pytest.skip("about files in the store's folder")
+
+
 CHILD = """
 import sys
 import numpy as np

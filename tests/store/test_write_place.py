@@ -14,7 +14,9 @@ def test_the_refusal_names_the_server_catalog_and_reading_as_ways_out(tmp_path, 
     table.write_text(f"rootfs / ext4 rw 0 0\nthere:/x {tmp_path}/far {kind} rw 0 0\n")
     folder = tmp_path / "far" / "s"
     folder.mkdir(parents=True)
-    with pytest.raises(StoreError, match=rf"\({kind}\).*local folder, keep the catalog on a PostgreSQL server, or mount"):
+    with pytest.raises(
+        StoreError, match=rf"\({kind}\).*local folder, keep the catalog on a PostgreSQL server, or mount"
+    ):
         place.prepare(folder, True, table)
     assert place.prepare(folder, True, table, shared=True) is False
     (folder / place.CATALOG).touch()

@@ -6,10 +6,20 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def catalog(request):
+    """Only what lies in the folder is at stake here; a database server looks after itself."""
+    if getattr(request, "param", "sqlite") != "sqlite":
+        pytest.skip("about files in the store's folder")
+
 
 WRITER = """
 import sys, time
 import numpy as np
+import pytest
 from workbench.signals import Batch, build_samples
 from workbench.store import Store
 
@@ -26,6 +36,7 @@ for number in range(int(sys.argv[2])):
 READER = """
 import sys, time
 import numpy as np
+import pytest
 from workbench.signals import Matcher
 from workbench.store import Store
 

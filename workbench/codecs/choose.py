@@ -23,6 +23,7 @@ _READ_ONLY = (2, 3, 6, 7)
 of measured chunks it was never the smallest, and whoever reads one waits until numba is loaded."""
 
 _EFFORTS = ("best", "fast")
+_NAMES = {"f": "float64", "i": "int64"}
 _SHORT = 16
 _SELDOM = 4
 _CONSTANT, _RAW = Constant(), Raw()
@@ -31,8 +32,7 @@ _CONSTANT, _RAW = Constant(), Raw()
 @cache
 def _rivals(kind: str) -> tuple[Codec, ...]:
     known = {1, 4, *_READ_ONLY, *PLAIN}
-    dtype = "int64" if kind == "i" else "float64"
-    return tuple(codec for i, codec in sorted(installed().items()) if dtype in codec.dtypes and i not in known)
+    return tuple(codec for i, codec in sorted(installed().items()) if _NAMES[kind] in codec.dtypes and i not in known)
 
 
 def encode(array: Array, effort: str = "best") -> tuple[int, bytes]:
@@ -99,7 +99,10 @@ def _holds(number: int, blob: bytes, array: Array) -> bool:
 
 def decode_into(number: int, blob: bytes, out: Array) -> None:
     """Fill `out` from the bytes of one chunk, or raise `ValueError` that says what is wrong with them."""
-    by_id(number).decode(blob, out)
+    codec = by_id(number)
+    if _NAMES[out.dtype.kind] not in codec.dtypes:
+        raise ValueError(f"the codec {codec.name!r} does not hold {out.dtype}")
+    codec.decode(blob, out)
 
 
 def decode(number: int, blob: bytes, n: int, dtype: str = "float64") -> Array:

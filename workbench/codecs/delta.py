@@ -8,6 +8,7 @@ differences are divided by their greatest common divisor and kept in the narrowe
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,10 +16,11 @@ import numpy as np
 import zstandard
 
 from workbench.codecs.codec import Array
+from workbench.codecs.raw import plain
 
 __all__ = ["Delta"]
 
-_HEAD = np.dtype([("first", "<i8"), ("delta", "<i8"), ("scale", "<u8"), ("width", "u1")])
+_HEAD = struct.Struct("<qqQB")
 _WIDTHS = (1, 2, 4, 8)
 
 
@@ -37,41 +39,29 @@ class Delta:
         deltas = np.diff(array)
         second = np.diff(deltas)
         scale = int(np.gcd.reduce(second)) if len(second) else 0
-        head = np.zeros(1, _HEAD)
-        head["first"], head["delta"] = array[0], deltas[0] if len(deltas) else 0
+        first, delta = int(array[0]), int(deltas[0]) if len(deltas) else 0
         if scale == 0:
-            return head.tobytes()
+            return _HEAD.pack(first, delta, 0, 0)
         steps = second // scale
         reach = max(int(steps.max()), -int(steps.min()))
         width = next(w for w in _WIDTHS if reach < 1 << (8 * w - 1))
-        head["scale"], head["width"] = scale, width
-        return head.tobytes() + zstandard.ZstdCompressor(level=3).compress(steps.astype(f"<i{width}").tobytes())
+        packed = zstandard.ZstdCompressor(level=3).compress(steps.astype(f"<i{width}").tobytes())
+        return _HEAD.pack(first, delta, scale, width) + packed
 
     def decode(self, data: bytes, out: Array) -> None:
         """Fill `out`."""
-        if len(data) < _HEAD.itemsize:
+        if len(data) < _HEAD.size:
             raise ValueError("a delta chunk is cut short")
-        head = np.frombuffer(data, _HEAD, 1)[0]
-        width = int(head["width"])
-        second = np.zeros(max(len(out) - 2, 0), np.int64)
-        if width:
-            if width not in _WIDTHS:
-                raise ValueError(f"a delta chunk claims items of {width} bytes")
-            second += _unpack(data[_HEAD.itemsize :], width, len(second)) * np.int64(head["scale"])
-        elif len(data) != _HEAD.itemsize:
-            raise ValueError("a steady delta chunk is followed by bytes")
-        out[:1] = head["first"]
-        out[1:2] = head["delta"]
-        out[2:] = second
+        first, delta, scale, width = _HEAD.unpack_from(data)
+        n = max(len(out) - 2, 0)
+        if width in _WIDTHS and scale < 2**63:
+            steps = np.frombuffer(plain(data[_HEAD.size :], width * n), f"<i{width}")
+            np.multiply(steps, np.int64(scale), out=out[2:])
+        elif width or len(data) != _HEAD.size:
+            raise ValueError("a delta chunk has a broken head")
+        else:
+            out[2:] = 0
+        out[0] = first
+        out[1:2] = delta
         np.cumsum(out[1:], out=out[1:])
         np.cumsum(out, out=out)
-
-
-def _unpack(data: bytes, width: int, n: int) -> Array:
-    try:
-        plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=width * n)
-    except zstandard.ZstdError as error:
-        raise ValueError(f"not a zstd frame of {width * n} bytes: {error}") from error
-    if len(plain) != width * n:
-        raise ValueError(f"{len(plain)} bytes unpacked where {width * n} were expected")
-    return np.frombuffer(plain, f"<i{width}").astype(np.int64)

@@ -27,7 +27,7 @@ class Dictionary:
     def encode(self, array: Array) -> bytes | None:
         """Return the bytes, or None when fewer than half of the values are repetitions."""
         bits, places = np.unique(array.view(np.int64), return_inverse=True)
-        if not 2 <= len(bits) <= min(len(array) // 2, _LARGEST):
+        if len(bits) > min(len(array) // 2, _LARGEST):
             return None
         inner = table.plain(bits.view(np.float64))
         if inner is None:
@@ -39,7 +39,7 @@ class Dictionary:
         """Fill `out`."""
         count, at = varint.read(data, 1)
         size, at = varint.read(data, at)
-        if not 2 <= count <= min(len(out), _LARGEST) or at + size > len(data) or data[0] not in table.PLAIN:
+        if not 1 <= count <= min(len(out), _LARGEST) or at + size > len(data) or data[0] not in table.PLAIN:
             raise ValueError("a chunk with a dictionary has a broken head")
         values = np.empty(count, out.dtype)
         table.by_id(data[0]).decode(data[at : at + size], values)

@@ -10,7 +10,7 @@ import zstandard
 
 from workbench.codecs.codec import Array
 
-__all__ = ["Raw"]
+__all__ = ["Raw", "plain"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,22 @@ class Raw:
 
     def decode(self, data: bytes, out: Array) -> None:
         """Fill `out` from the frame."""
-        try:
-            plain = zstandard.ZstdDecompressor().decompress(data, max_output_size=out.nbytes)
-        except zstandard.ZstdError as error:
-            raise ValueError(f"not a zstd frame of {out.nbytes} bytes: {error}") from error
-        if len(plain) != out.nbytes:
-            raise ValueError(f"{len(plain)} bytes unpacked where {out.nbytes} were expected")
-        out.view(np.uint64)[:] = np.frombuffer(plain, "<u8")
+        out.view(np.uint64)[:] = np.frombuffer(plain(data, out.nbytes), "<u8")
+
+
+def plain(data: bytes, size: int) -> bytes:
+    """Return the `size` bytes of a zstd frame.
+
+    Raises
+    ------
+    ValueError
+        If it is no frame, or holds another number of bytes: what it claims is looked at before memory is taken for it.
+    """
+    try:
+        claimed = zstandard.frame_content_size(data)
+        found = zstandard.ZstdDecompressor().decompress(data, max_output_size=size) if claimed in (-1, size) else b""
+    except zstandard.ZstdError as error:
+        raise ValueError(f"not a zstd frame of {size} bytes: {error}") from error
+    if len(found) != size:
+        raise ValueError(f"a zstd frame holds {max(claimed, len(found))} bytes where {size} were expected")
+    return found

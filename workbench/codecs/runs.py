@@ -33,13 +33,13 @@ class Runs:
     dtypes: ClassVar[tuple[str, ...]] = ("float64",)
 
     def encode(self, array: Array) -> bytes | None:
-        """Return the bytes, or None when nothing changes, or more than every second value."""
+        """Return the bytes, or None when more than every second value changes."""
         bits = array.view(np.int64)
         return self.of_changes(array, np.flatnonzero(bits[1:] != bits[:-1]))
 
     def of_changes(self, array: Array, changes: Array) -> bytes | None:
         """Return the bytes of an array whose bits change behind the positions given, or None as `encode` does."""
-        if not len(changes) or len(changes) * 2 > len(array):
+        if len(changes) * 2 > len(array):
             return None
         first = np.empty(len(changes) + 1, np.int64)
         first[0] = 0
@@ -47,18 +47,19 @@ class Runs:
         inner = table.plain(array[first], self.effort)
         if inner is None:
             return None
-        lengths = integers.pack_narrow(first[1:] - first[:-1] - 1, ("none",), 4 if self.effort == "fast" else 8)
-        return b"".join((bytes((inner[0],)), varint.write(len(first)), varint.write(len(lengths)), lengths, inner[1]))
+        lengths, level = first[1:] - first[:-1] - 1, 4 if self.effort == "fast" else 8
+        packed = integers.pack_narrow(lengths, ("none",), level) if len(lengths) else b""
+        return b"".join((bytes((inner[0],)), varint.write(len(first)), varint.write(len(packed)), packed, inner[1]))
 
     def decode(self, data: bytes, out: Array) -> None:
         """Fill `out`."""
         count, at = varint.read(data, 1)
         size, at = varint.read(data, at)
-        if not 2 <= count <= len(out) or at + size > len(data) or data[0] not in table.PLAIN:
+        if not 1 <= count <= len(out) or at + size > len(data) or data[0] not in table.PLAIN:
             raise ValueError("a chunk of runs has a broken head")
-        more = integers.unpack_narrow(data[: at + size], at, count - 1)
-        left = len(out) - count - (int(more.sum()) if more.min() >= 0 and more.max() < len(out) else len(out))
-        if left < 0:
+        more = integers.unpack_narrow(data[: at + size], at, count - 1) if count > 1 else np.empty(0, np.int8)
+        left = len(out) - count - int(more.sum())
+        if left < 0 or more.min(initial=0) < 0 or more.max(initial=0) >= len(out):
             raise ValueError("a chunk of runs is longer than its values")
         lengths = np.empty(count, np.int64)
         np.add(more, 1, out=lengths[:-1], dtype=np.int64)

@@ -87,14 +87,18 @@ def _find(array: Array, powers: int, times: bool) -> Scaled | None:
 
 def _exponent(probe: Array, powers: int, times: bool) -> int:
     """Return the smallest exponent that holds most of a few values, or the number of powers when none does."""
-    column = probe[np.isfinite(probe)][:, None]
-    if not len(column):
-        return powers
-    scaled = np.rint(column * POWERS[:powers])
-    back = scaled * INVERSES[:powers] if times else scaled / POWERS[:powers]
-    wrong = ((back != column) | (np.abs(scaled) > EXACT)).sum(axis=0)
-    best = int(np.argmax(wrong * 4 <= len(column)))
-    return best if wrong[best] * 4 <= len(column) else powers
+    column = probe[:, None]
+    back = column * POWERS[:powers]
+    np.rint(back, out=back)
+    fits = np.abs(back) <= EXACT
+    if times:
+        back *= INVERSES[:powers]
+    else:
+        back /= POWERS[:powers]
+    fits &= back == column
+    right = np.add.reduce(fits, axis=0, dtype=np.intp) * 4 >= 3 * len(column)
+    best = int(right.argmax())
+    return best if right[best] else powers
 
 
 def _split(array: Array, exponent: int, times: bool) -> tuple[Array, Array]:

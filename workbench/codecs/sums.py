@@ -22,6 +22,7 @@ _POWERS = 16
 _RESTARTS = 0x20
 _MOST_RESTARTS = 16
 _NEAR = 64
+_APART = 512
 _PROBE = 64
 _TRIED = ("none", "first", "second")
 _HEAD = struct.Struct("<Bd")
@@ -82,12 +83,17 @@ class Sums:
 
 
 def _exponent(array: Array, steps: Array) -> int | None:
-    """Return the smallest exponent whose increments lead from most values nearly to the next, or None."""
+    """Return the smallest exponent whose increments lead from most values nearly to the next, or None.
+
+    Nearly is within 64 of the floats around a value, of at least 512 that lie between two decimals: else any value
+    would do.
+    """
     some = np.flatnonzero(steps)
     some = some[:: max(1, len(some) // _PROBE)]
-    if not len(some):
-        return None
     powers = scale.POWERS[:_POWERS]
+    powers = powers[powers * np.spacing(np.abs(array).max()) * _APART <= 1.0]
+    if not len(some) or not len(powers):
+        return None
     reached = array[some, None] + np.rint(steps[some, None] * powers) / powers
     off = np.abs(reached.view(np.int64) - array[some + 1, None].view(np.int64))
     good = np.flatnonzero(np.median(off, axis=0) <= _NEAR)

@@ -74,6 +74,8 @@ def check_batch(batch: Batch) -> Batch:
 
 _DISTINCT: dict[tuple[int, ...], tuple[weakref.ref[Any], ...]] = {}
 _MOST = 512
+_TYPES = (np.dtype(np.int64), np.dtype(np.float64), np.dtype("M8[ns]"))
+_KINDS = frozenset(METRIC_KINDS)
 
 
 def _columns(labels: pd.DataFrame) -> tuple[Any, ...]:
@@ -101,17 +103,19 @@ def _surely_sound(samples: Samples) -> bool:
     held = _DISTINCT.get(tuple(map(id, columns)), ())
     if not held or any(ref() is not column for ref, column in zip(held, columns, strict=True)):
         return False
-    n, m, offsets = len(samples.labels), samples.value.size, samples.offsets
-    arrays = ((offsets, np.int64, n + 1), (samples.value, np.float64, m), (samples.time, np.dtype("M8[ns]"), m))
-    arrays += ((samples.kind, np.object_, n), (samples.unit, np.object_, n))  # type: ignore[assignment]
-    if any(array.dtype != dtype or array.shape != (length,) for array, dtype, length in arrays):
+    n, m, offsets, time = len(samples.labels), samples.value.size, samples.offsets, samples.time
+    if (offsets.dtype, samples.value.dtype, time.dtype) != _TYPES or samples.kind.dtype != np.object_:
         return False
-    if "metric" not in samples.labels.columns or not {*samples.kind.tolist()} <= {*METRIC_KINDS}:
+    if not (offsets.shape == (n + 1,) and samples.value.shape == time.shape == (m,)):
+        return False
+    if not (samples.kind.shape == samples.unit.shape == (n,) and _KINDS.issuperset(samples.kind.tolist())):
+        return False
+    if "metric" not in samples.labels.columns:
         return False
     counts = np.diff(offsets)
     if offsets[0] != 0 or offsets[-1] != m or counts.min() < 0:
         return False
-    stamps = samples.time.view(np.int64)
+    stamps = time.view(np.int64)
     if m and not (int(stamps.min()) >= MIN_NS and int(stamps.max()) < MAX_NS):
         return False
     if m == n and counts.max() == 1:

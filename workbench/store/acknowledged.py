@@ -21,7 +21,7 @@ from workbench.errors import WorkbenchWarning
 from workbench.store.catalog import Catalog, next_seq
 from workbench.store.place import CATALOG
 
-__all__ = ["NAME", "acknowledge", "check", "problems"]
+__all__ = ["NAME", "acknowledge", "check", "last", "problems"]
 
 NAME = "acknowledged"
 """File name inside a store's folder."""
@@ -53,6 +53,11 @@ def _read(folder: Path) -> int | None:
         return _number(os.pread(handle, _RECORD.size + 1, 0))
     finally:
         os.close(handle)
+
+
+def last(folder: Path) -> int:
+    """Return the number of the last write that was acknowledged, 0 when that is not known."""
+    return _read(folder) or 0
 
 
 def acknowledge(folder: Path, catalog: Catalog, seq: int) -> None:

@@ -100,7 +100,6 @@ class ChunkIndex:
         number = np.searchsorted(group[first], group)
         if not len(first) or (number == len(first)).any() or (group[first][number] != group).any():
             raise ValueError("a chunk has no timestamps")
-        codec = table["codec"].to_numpy()
         low, high, count = (table[name].to_numpy()[first].astype(np.int64) for name in ("t_min", "t_max", "count"))
         time_codec = table["time_codec"].fill_null(0).to_numpy()[first].astype(np.uint8)
         made = cls(
@@ -139,7 +138,7 @@ class ChunkIndex:
         head = np.array([(len(self.series), len(self.offset), len(self.t_min), len(times))], _HEAD).tobytes()
         planes = [np.asarray(values).astype(kind) for values, kind in parts]
         body = b"".join(p.view(np.uint8).reshape(len(p), -1).T.tobytes() for p in planes)
-        return head + zstandard.ZstdCompressor(level=12).compress(body + times)
+        return head + zstandard.ZstdCompressor(level=19).compress(body + times)
 
     @classmethod
     def unpack(cls, data: bytes) -> ChunkIndex:

@@ -6,7 +6,6 @@ written with the first chunk of the group; the others only name the group.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -147,8 +146,7 @@ def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fa
     values = _encoded(flat.value, edges, effort)
     times: list[tuple[int | None, bytes | None]] = [(None, None)] * len(group)
     for row in np.flatnonzero(fresh).tolist():
-        times[row] = codecs.encode(flat.time[edges[row] : edges[row + 1]])
-    blobs = [v[1] for v in values]
+        times[row] = codecs.encode(flat.time[edges[row] : edges[row + 1]], effort)
     return pa.table(
         {
             "series_id": flat.series[bounds[:-1]],
@@ -157,8 +155,7 @@ def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fa
             "time_codec": pa.array([t[0] for t in times], pa.uint8()),
             "time_blob": pa.array([t[1] for t in times], pa.binary()),
             "codec": pa.array([v[0] for v in values], pa.uint8()),
-            "crc32": pa.array([zlib.crc32(b) for b in blobs], pa.uint32()),
-            "blob": pa.array(blobs, pa.binary()),
+            "blob": pa.array([v[1] for v in values], pa.binary()),
         }
     )
 

@@ -97,9 +97,7 @@ def _listed(catalog: Catalog, signal: str) -> tuple[list[_Input], list[tuple[int
     found = []
     for number, rank, first, t_min, t_max, count, size, path, replaces, tier in listed:
         days = (
-            (day_of_sample(t_min), day_of_sample(t_max))
-            if signal == "metrics"
-            else (t_min // DAY_NS, t_max // DAY_NS)
+            (day_of_sample(t_min), day_of_sample(t_max)) if signal == "metrics" else (t_min // DAY_NS, t_max // DAY_NS)
         )
         if tier == "warm":
             old = replaces != "[]"
@@ -118,7 +116,7 @@ def _groups(found: Sequence[_Input], signal: str, everything: bool) -> Iterator[
             continue
         if signal != "metrics":
             yield from _same_day(group)
-        elif len(group) > 1 and not _split_already(group) or low != high or not group[0].compacted:
+        elif (len(group) > 1 and not _split_already(group)) or low != high or not group[0].compacted:
             yield sorted(group, key=lambda g: (g.rank, g.id))
 
 

@@ -38,7 +38,13 @@ def of_flat(offsets: _Ints, time: _Ints, value: _Block, start: int, step: int, n
 
 
 def fill(
-    segments: Sequence[tuple[int, Chunks]], hot: Sequence[HotSamples], ids: _Ints, size: int, start: int, step: int, n: int
+    segments: Sequence[tuple[int, Chunks]],
+    hot: Sequence[HotSamples],
+    ids: _Ints,
+    size: int,
+    start: int,
+    step: int,
+    n: int,
 ) -> tuple[_Ints, _Block] | None:
     """Return the series with samples and their grid, or None when this needs sorting: hot rows, overlaps, damage.
 

@@ -77,7 +77,11 @@ def write_file(place: Folder, folder: str, role: str, table: pa.Table, **options
         If the disk refuses, as when it is full.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, write_page_checksum=True, **options)
+    size = options.pop("row_group_size")
+    with pq.ParquetWriter(sink, table.schema, write_page_checksum=True, **options) as writer:
+        writer.write_table(table, row_group_size=size)
+        if not options.get("store_schema", True):  # the schema carries its metadata otherwise
+            writer.add_key_value_metadata({k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()})
     data = sink.getvalue()
     path = f"segments/{folder}/{time.time_ns():x}-{uuid.uuid4().hex[:12]}-{role}.parquet"
     place.put(path, memoryview(data))
@@ -108,7 +112,9 @@ def add_segment(connection: Any, made: Made, seq_min: int, seq_max: int, **more:
     **more
         Other columns, as `replaces` or `step`.
     """
-    number = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'segment' RETURNING value").fetchone()[0]
+    number = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'segment' RETURNING value").fetchone()[
+        0
+    ]
     row = {**made.row, "id": number, "seq_min": seq_min, "seq_max": seq_max, "tier": "warm", **more}
     row |= {"bytes": sum(f.bytes for f in made.files), "made": time.time_ns()}
     row["crc32"] = row_crc(*(row.get(name) for name in SEALED))
@@ -161,7 +167,8 @@ def open_file(place: Place, file: File) -> pq.ParquetFile:
                 raise StoreError(problem)
             _checked[identity] = file.crc32
     try:
-        return pq.ParquetFile(place.open(file.path), page_checksum_verification=True)
+        remote = not isinstance(place, Folder)
+        return pq.ParquetFile(place.open(file.path), page_checksum_verification=True, pre_buffer=remote)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, StoreError):
             raise

@@ -161,7 +161,7 @@ def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
             used = used or bool(codes.any())
             pieces.append(column.texts(codes))
         if used:
-            data[name] = pd.Series(_STR.__from_arrow__(_ordered(pieces, [at for _, at, _ in split])))
+            data[name] = _STR.__from_arrow__(_ordered(pieces, [at for _, at, _ in split]))
     return pd.DataFrame(data, index=pd.RangeIndex(len(ids)))
 
 

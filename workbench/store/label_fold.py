@@ -12,12 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from workbench.store.catalog import Transaction
-from workbench.store.label_block import MOST, Block, Packer, Part, Read, View
+from workbench.store.label_block import Part, Read, View
+from workbench.store.label_pack import Block, Packer
 from workbench.store.label_rows import Pantry, claim, pack, read_rows, write_rows
 from workbench.store.label_state import Sets, merge_from, read_state
 from workbench.store.labels import Column, distinct, joined
 
-__all__ = ["fold", "write_block"]
+__all__ = ["MOST", "fold", "write_block"]
+
+MOST = 2**18
+"""Series of the largest block: what one fold rewrites."""
 
 _MANY = 500
 
@@ -26,10 +30,10 @@ def write_block(
     transaction: Transaction, first: int, count: int, columns: Iterable[tuple[str, Column]], about: Sequence[Column]
 ) -> None:
     """Write the labels of `count` series from number `first` on as one block."""
-    packer = Packer(claim(transaction, "labels", 0))
+    packer = Packer(claim(transaction, "labels", 0), first, count)
     entries = [packer.column(name, column) for name, column in columns]
     said = [packer.column(name, column) for name, column in zip(("kind", "unit"), about, strict=True)]
-    _finish(transaction, packer, packer.close(first, count, entries, said))
+    _finish(transaction, packer, packer.close(entries, said))
 
 
 def _finish(transaction: Transaction, packer: Packer, head: bytes) -> None:
@@ -137,11 +141,11 @@ def _correct(transaction: Transaction, block: Block, pantry: Pantry, learned: Ma
     about = _corrected(old, block.first, learned)
     if about is old:
         return
-    packer = Packer(claim(transaction, "labels", 0))
+    packer = Packer(claim(transaction, "labels", 0), block.first, block.count, block.piece)
     entries = [packer.kept(entry, block) for entry in block.columns.values()]
     said = [packer.column(name, column) for name, column in zip(("kind", "unit"), about, strict=True)]
-    _finish(transaction, packer, packer.close(block.first, block.count, entries, said))
-    _delete(transaction, [block.number, *(n for entry in block.about for n in entry.rows(block.count))])
+    _finish(transaction, packer, packer.close(entries, said))
+    _delete(transaction, [block.number, *(n for entry in block.about for n in entry.rows(block.count, block.piece))])
 
 
 def _delete(transaction: Transaction, numbers: Sequence[int]) -> None:

@@ -1,8 +1,9 @@
 """What a writing process remembers of series it has resolved: whole label tables, and single label sets by a 128-bit key.
 
-A key is the sum of one keyed SipHash per label, twice, under keys drawn at random by this process. Two different sets
-meet in one key with a chance of 2^-128, and nobody outside can look for such a pair; the series that a key stands for
-was found by comparing labels exactly (`label_find.find`). So a million sets cost 24 MB instead of their texts.
+A key is a sum over the labels, in two lanes: a SipHash of the value under a key drawn for the label's name, and the
+interpreter's own hash of the value times a number drawn for the name. Two different sets meet in one key with a chance
+of about 2^-128, and nobody outside can look for such a pair; the series that a key stands for was found by comparing
+labels exactly (`label_find.find`). So a million sets cost 24 MB instead of their texts.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.store.label_state import merge_from
-from workbench.store.labels import distinct, encoded, texts_of, utf8
+from workbench.store.labels import arrow_of, places_of, utf8
 
-__all__ = ["Frames", "Keyring", "Known"]
+__all__ = ["Frames", "Keyring", "Known", "fingerprint"]
 
 _Ints = npt.NDArray[np.int64]
 _Objects = npt.NDArray[np.object_]
 _Keys = npt.NDArray[np.uint64]
+
+_Said = tuple[tuple[Any, ...], tuple[Any, ...]] | None
 
 _MOST_FRAMES = 32
 _MOST_ROWS = 500_000
@@ -32,34 +35,38 @@ class Keyring:
     """Turns label sets into keys."""
 
     def __init__(self) -> None:
-        self._secrets: dict[str, tuple[str, str]] = {}
+        self._secrets: dict[str, tuple[str, np.uint64]] = {}
+        self._last: tuple[Any, Any, _Keys] = (None, None, np.zeros((2, 0), np.uint64))
 
-    def _hashes(self, name: str, values: Any) -> _Keys:
-        """Return two hashes of each Arrow text, shape (2, v + 1); those of "" (first) are 0."""
+    def _add(self, keys: _Keys, name: str, texts: Any) -> None:
+        """Add what Arrow texts of one label contribute to keys of shape (2, n): nothing where they are "" or null."""
         if name not in self._secrets:
-            self._secrets[name] = secrets.token_hex(8), secrets.token_hex(8)
-        texts = values.to_numpy(zero_copy_only=False)
-        out = np.zeros((2, len(texts) + 1), np.uint64)
-        for row, secret in zip(out, self._secrets[name], strict=True):
-            row[1:] = pd.util.hash_array(texts, hash_key=secret, categorize=False)
-        return out
+            self._secrets[name] = secrets.token_hex(8), np.uint64(secrets.randbits(64) | 1)
+        secret, factor = self._secrets[name]
+        places, values = places_of(texts)
+        found = values.to_numpy(zero_copy_only=False)
+        lanes = np.zeros((2, len(found) + 1), np.uint64)  # the last is what place -1 stands for
+        lanes[0, :-1] = pd.util.hash_array(found, hash_key=secret, categorize=False)
+        lanes[1, :-1] = np.fromiter(map(hash, found), np.int64, len(found)).view(np.uint64) * factor
+        lanes[:, :-1][:, found == ""] = 0
+        keys += lanes.take(places, axis=1)
 
     def labels(self, labels: pd.DataFrame) -> _Keys:
         """Return the keys of the label sets in a table, shape (2, n)."""
         keys = np.zeros((2, len(labels)), np.uint64)
-        for name in labels.columns:
-            codes, values = encoded(labels[name].array)
-            keys += self._hashes(f"label {utf8(name)}", values)[:, codes]
+        for i, name in enumerate(labels.columns):
+            self._add(keys, f"label {utf8(name)}", arrow_of(labels._mgr.iget_values(i)))
         return keys
 
     def about(self, kind: _Objects, unit: _Objects) -> _Keys:
         """Return what kind and unit add to the keys, shape (2, n)."""
-        keys = np.zeros((2, len(kind)), np.uint64)
-        for name, column in (("kind", kind), ("unit", unit)):
-            places, found = pd.factorize(column)
-            codes, values = distinct(texts_of(found))
-            keys += self._hashes(name, values)[:, np.append(codes, 0)[places]]
-        return keys
+        same = kind.tobytes(), unit.tobytes()  # the addresses of the texts, which stay alive below
+        if self._last[0] != same:
+            keys = np.zeros((2, len(kind)), np.uint64)
+            self._add(keys, "kind", arrow_of(kind))
+            self._add(keys, "unit", arrow_of(unit))
+            self._last = same, (kind.copy(), unit.copy()), keys
+        return self._last[2]
 
 
 class Known:
@@ -91,15 +98,15 @@ class Known:
         self._runs = [*self._runs[:at], (keys[:, order], numbers[order])]
 
 
-def _fingerprint(labels: pd.DataFrame, kind: _Objects, unit: _Objects) -> tuple[tuple[Any, ...], tuple[Any, ...]] | None:
-    """Return a key that only equal tables have as long as the objects in the second tuple are alive.
+def fingerprint(labels: pd.DataFrame, kind: _Objects, unit: _Objects) -> _Said:
+    """Return a key that only equal tables have as long as the objects in the second tuple are alive, None for no key.
 
     Arrow's buffers are immutable, so a changed column is another object. An array of Python texts is told by the
     addresses of its texts, which cannot change either.
     """
     if len(labels) > _MOST_ROWS:
         return None
-    inside = labels._mgr  # the public way makes a Series of each column, at 10 us a piece
+    inside = labels._mgr  # the public way makes a Series of each column, 10 us a piece
     key: list[Any] = [len(labels), *labels.columns, inside.blknos.tobytes()]
     alive: list[Any] = [kind.copy(), unit.copy()]
     for column in inside.arrays:
@@ -116,21 +123,18 @@ class Frames:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Any, ...], tuple[tuple[Any, ...], _Ints]] = OrderedDict()
+        self._rows = 0
 
-    def get(self, labels: pd.DataFrame, kind: _Objects, unit: _Objects) -> _Ints | None:
-        """Return the numbers of a table's rows, None when it is not known."""
-        said = _fingerprint(labels, kind, unit)
+    def get(self, said: _Said) -> _Ints | None:
+        """Return the numbers of the rows of a table with this fingerprint, None when it is not known."""
         kept = None if said is None else self._kept.get(said[0])
         return None if kept is None else kept[1].copy()
 
-    def add(self, labels: pd.DataFrame, kind: _Objects, unit: _Objects, numbers: _Ints) -> None:
-        """Keep the numbers of a table's rows."""
-        said = _fingerprint(labels, kind, unit)
-        if said is None:
+    def add(self, said: _Said, numbers: _Ints) -> None:
+        """Keep the numbers of the rows of a table with this fingerprint."""
+        if said is None or said[0] in self._kept:
             return
         self._kept[said[0]] = said[1], numbers.copy()
-        rows = 0
-        for key in reversed([*self._kept]):
-            rows += len(self._kept[key][1])
-            if rows > _MOST_ROWS or len(self._kept) > _MOST_FRAMES:
-                self._kept.pop(key)
+        self._rows += len(numbers)
+        while self._rows > _MOST_ROWS or len(self._kept) > _MOST_FRAMES:
+            self._rows -= len(self._kept.popitem(last=False)[1][1])

@@ -29,7 +29,7 @@ _Ints = npt.NDArray[np.int64]
 _Objects = npt.NDArray[np.object_]
 _Bools = npt.NDArray[np.bool_]
 
-FEW = 1024
+FEW = 256
 """So many rows of `recent` may be there; more are folded at once."""
 
 _LAZY = 3

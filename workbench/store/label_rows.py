@@ -1,7 +1,7 @@
 """Rows of the table `labels`: compressed pieces that never change, each under its own checksum and read but once.
 
 A row's number comes from a counter and is never used again, so what was read under a number stays true. Negative
-numbers are the heads of blocks (`label_block.py`), positive ones the pieces that the heads speak of.
+numbers are the heads of blocks (`label_pack.py`), positive ones the pieces that the heads speak of.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SMALL = 64 * 2**10
 _MANY = 500
 
 
-class Moved(Exception):  # noqa: N818 - no error: the caller looks again
+class Moved(Exception):
     """A row is no longer there: its block was folded into another, or the catalog is damaged."""
 
 

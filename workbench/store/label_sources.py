@@ -56,7 +56,9 @@ def cardinality(transaction: Transaction) -> dict[str, dict[str, int]]:
         If a row is damaged.
     """
     found = {}
-    for name, *about in transaction.execute("SELECT name, series, refused, crc32 FROM sources ORDER BY name").fetchall():
+    for name, *about in transaction.execute(
+        "SELECT name, series, refused, crc32 FROM sources ORDER BY name"
+    ).fetchall():
         series, refused = _checked(name, *about)
         found[str(json.loads(name))] = {"series": series, "refused": refused}
     return found

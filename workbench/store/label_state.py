@@ -1,7 +1,7 @@
 """What the label index holds at one instant: blocks, then recent series, and what was learned of folded ones since.
 
 ```
-labels   id PK | data | crc32(id, data)        heads of blocks and pieces: label_rows.py, label_block.py
+labels   id PK | data | crc32(id, data)        heads of blocks and pieces: label_rows.py, label_pack.py
 recent   id PK | text | crc32(id, text)        [labels, kind, unit] as JSON; labels are null where a block has the series
 sources  name PK | series | refused | crc32    label_sources.py
 meta     series: how many there are | labels: last number of a row | series_changed: folds and corrections
@@ -17,14 +17,14 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import StoreError
 from workbench.store.catalog import Transaction
-from workbench.store.label_block import Block, Held, Part, View
+from workbench.store.label_block import Held, Part, View
+from workbench.store.label_pack import Block
 from workbench.store.label_rows import Pantry, read_heads
 from workbench.store.labels import Column, columns_of_sets, joined
 
@@ -32,6 +32,7 @@ __all__ = ["Sets", "State", "counters", "merge_from", "read_state", "recent_crc"
 
 _Ints = npt.NDArray[np.int64]
 Recent = tuple[int, dict[str, str] | None, str, str]
+
 
 def recent_crc(number: int, text: str) -> int:
     """Return the checksum of a row of `recent`."""

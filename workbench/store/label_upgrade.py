@@ -8,8 +8,7 @@ from hashlib import blake2b
 
 from workbench.errors import StoreError
 from workbench.store.catalog import Transaction
-from workbench.store.label_block import MOST
-from workbench.store.label_fold import fold
+from workbench.store.label_fold import MOST, fold
 from workbench.store.label_state import Sets
 
 __all__ = ["upgrade_series"]
@@ -27,10 +26,9 @@ def upgrade_series(connection: Transaction) -> None:
     StoreError
         If a series is damaged or missing; nothing may be committed then.
     """
-    cursor = connection.execute("SELECT id, hash, labels, kind, unit, crc32 FROM series ORDER BY id")
-    at, rows = 0, []
-    for number, digest, labels, kind, unit, crc32 in cursor.fetchall():
-        at += 1
+    found = connection.execute("SELECT id, hash, labels, kind, unit, crc32 FROM series ORDER BY id").fetchall()
+    rows = []
+    for at, (number, digest, labels, kind, unit, crc32) in enumerate(found, 1):
         about = zlib.crc32(f"{number} {kind} {unit}".encode())
         if number != at or about != crc32 or blake2b(labels.encode(), digest_size=16).digest() != digest:
             raise StoreError(f"the catalog's row of series {at} is damaged: restore the catalog.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,14 +31,18 @@ def verify_series(transaction: Transaction) -> list[str]:
     for block in states[0].blocks if states else ():
         part = View(block, pantry).part()
         for name in part.columns:
-            _said(problems, lambda part=part, name=name: _check(part, part.columns[name], f"label {name[:80]!r}"))
-        for name, column in zip(("kinds", "units"), part.about, strict=True):
-            _said(problems, lambda part=part, name=name, column=column: _check(part, column, name))
+            _said(problems, partial(_check, part, part.columns[name], f"label {name[:80]!r}"))
+        for what, column in zip(("kinds", "units"), part.about, strict=True):
+            _said(problems, partial(_check, part, column, what))
     if states:
         used = {n for block in states[0].blocks for n in (block.number, *block.rows())}
-        for (number,) in transaction.execute("SELECT id FROM labels").fetchall():
+        rows = [number for (number,) in transaction.execute("SELECT id FROM labels ORDER BY id").fetchall()]
+        for number in rows:
             if number not in used:
                 problems.append(f"row {number} of the label index belongs to no block: restore the catalog.")
+        (last,) = transaction.execute("SELECT value FROM meta WHERE name = 'labels'").fetchone() or (0,)
+        if rows and last < max(map(abs, used), default=0):
+            problems.append(f"the counter of rows of the label index stands at {last}: restore the catalog.")
     return problems
 
 
@@ -45,8 +51,10 @@ def _check(part: Part, column: Read, what: str) -> None:
     where = f"{what} of series {part.first} to {part.first + part.count - 1}"
     values, codes = column.span("")[1], column.codes()
     text = values.to_pylist()
-    if len(text) != column.size or any(a >= b for a, b in zip(text, text[1:], strict=False)):
+    if len(text) != column.size or any(a >= b for a, b in pairwise(text)):
         raise StoreError(f"the values of {where} are not in order: restore the catalog.")
+    if text and column.lookup(values.slice(len(text) - 1)).tolist() != [column.size]:
+        raise StoreError(f"the values of {where} are not where they should be: restore the catalog.")
     if len(codes) != part.count or int(codes.max(initial=np.uint8(0))) > column.size:
         raise StoreError(f"{where} has codes that stand for nothing: restore the catalog.")
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 __all__ = [
-    "BLANK", "Column", "canonical", "columns_of_frame", "columns_of_sets", "distinct", "encoded", "joined", "smallest",
-    "sorted_column", "texts_of", "utf8",
+    "BLANK", "Column", "arrow_of", "canonical", "columns_of_frame", "columns_of_sets", "distinct", "joined", "places_of",
+    "smallest", "sorted_column", "texts_of", "utf8",
 ]  # fmt: skip
 
 Codes = npt.NDArray[np.integer[Any]]
@@ -86,34 +86,33 @@ class Column:
         return pa.concat_arrays([BLANK, self.values]).take(pa.array(self.codes))
 
 
-def encoded(column: Any) -> tuple[npt.NDArray[np.int64], Any]:
-    """Return codes (0 where absent) and the distinct values, in the order they appear, of an array of label values.
-
-    Parameters
-    ----------
-    column : pandas extension array or ndarray, shape (n,)
-    """
+def arrow_of(column: Any) -> Any:
+    """Return an array of label values (pandas extension array or ndarray, shape (n,)) as Arrow text, "" or null where absent."""
     if isinstance(column.dtype, pd.StringDtype) and column.dtype.storage == "pyarrow":
         array = pa.array(column)
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        array = array if pa.types.is_large_string(array.type) else array.cast(pa.large_string())
-    else:
-        places, found = pd.factorize(np.asarray(column, dtype=object))
-        array = pa.concat_arrays([texts_of(found), BLANK]).take(pa.array(places % (len(found) + 1)))
-    return distinct(array)
+        return array if pa.types.is_large_string(array.type) else array.cast(pa.large_string())
+    places, found = pd.factorize(np.asarray(column, dtype=object))
+    return pa.concat_arrays([texts_of(found), BLANK]).take(pa.array(places % (len(found) + 1)))
 
 
-def distinct(texts: Any) -> tuple[npt.NDArray[np.int64], Any]:
+def distinct(texts: Any) -> tuple[Codes, Any]:
     """Return codes (0 of "" and nulls) and the distinct values, in the order they appear, of Arrow text."""
-    coded = texts.dictionary_encode()
-    values = coded.dictionary
-    codes = coded.indices.fill_null(-1).to_numpy().astype(np.int64) + 1
+    places, values = places_of(texts)
+    codes = places + 1
     blank = pc.index(values, "").as_py()
     if blank >= 0:
         left = np.arange(len(values)) != blank
         codes = np.append(0, np.where(left, np.cumsum(left), 0))[codes]
         values = values.filter(pa.array(left))
     return codes, values
+
+
+def places_of(texts: Any) -> tuple[npt.NDArray[np.int32], Any]:
+    """Return the place of each Arrow text (-1 of nulls) among the distinct ones, and those, "" perhaps among them."""
+    coded = texts.dictionary_encode()
+    places = coded.indices if not coded.indices.null_count else coded.indices.fill_null(-1)
+    return places.to_numpy(), coded.dictionary
 
 
 def sorted_column(codes: Codes, values: Any) -> Column:
@@ -128,7 +127,7 @@ def columns_of_frame(labels: pd.DataFrame) -> dict[str, Column]:
     """Return the columns of a label table, by name; labels that no row has are left out."""
     found = {}
     for name in labels.columns:
-        codes, values = encoded(labels[name].array)
+        codes, values = distinct(arrow_of(labels[name].array))
         if len(values):
             found[utf8(name)] = sorted_column(codes, values)
     return found
@@ -136,20 +135,23 @@ def columns_of_frame(labels: pd.DataFrame) -> dict[str, Column]:
 
 def columns_of_sets(sets: Sequence[Mapping[str, str]]) -> dict[str, Column]:
     """Return the columns of label sets given as mappings, by name; empty labels are left out."""
+    alike: dict[tuple[str, ...], list[int]] = {}  # most sets have the same names as many others
+    for i, labels in enumerate(sets):
+        alike.setdefault(tuple(labels), []).append(i)
     rows: dict[str, list[int]] = {}
     texts: dict[str, list[str]] = {}
-    for i, labels in enumerate(sets):
-        for name, value in labels.items():
-            if value:
-                rows.setdefault(name, []).append(i)
-                texts.setdefault(name, []).append(value)
+    for names, members in alike.items():
+        for name, values in zip(names, zip(*(sets[i].values() for i in members), strict=True), strict=True):
+            rows.setdefault(name, []).extend(members)
+            texts.setdefault(name, []).extend(values)
     found = {}
     for name, given in texts.items():
-        codes, values = encoded(pd.array(given, dtype="str"))
-        column = sorted_column(codes, values)
-        whole = np.zeros(len(sets), column.codes.dtype)
-        whole[rows[name]] = column.codes
-        found[utf8(name)] = Column(column.values, whole)
+        codes, values = distinct(pa.array(given, pa.large_string()))
+        if len(values):
+            column = sorted_column(codes, values)
+            whole = np.zeros(len(sets), column.codes.dtype)
+            whole[rows[name]] = column.codes
+            found[name] = Column(column.values, whole)
     return found
 
 

@@ -37,9 +37,9 @@ __all__ = [
 _Ints = npt.NDArray[np.int64]
 _INDEXED = ["series_id", "time_group", "t_min", "t_max", "count", "time_codec", "time_blob", "codec", "blob"]
 _BYTES = ("blob", "time_blob")
-_REPEATED = ["labels", "kind", "unit", "time_group", "t_min", "t_max", "count", "time_codec", "codec"]
+_REPEATED = ["kind", "unit", "time_group", "t_min", "t_max", "count", "time_codec", "codec", "blob"]
 _ENCODED = {
-    **dict.fromkeys(("sum", "min", "max", "first", "last", "increase"), "BYTE_STREAM_SPLIT"),
+    "labels": "DELTA_LENGTH_BYTE_ARRAY",
     **dict.fromkeys(("series_id", "t_first", "t_last"), "DELTA_BINARY_PACKED"),
 }
 
@@ -56,7 +56,7 @@ class Layout(NamedTuple):
 YOUNG = Layout(CHUNK, 0, "fast", 1)
 """What sealing and large writes make: quickly, of chunks that a recent window is cheaply read from."""
 
-COMPACTED = Layout(LONG, TAIL, "best", 12)
+COMPACTED = Layout(LONG, TAIL, "best", 19)
 """What compaction makes: small."""
 
 
@@ -128,11 +128,12 @@ def write_segment(
         table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}}),
         row_group_size=len(table),
         column_encoding=_ENCODED,
-        use_dictionary=[*_REPEATED, "blob"],
+        use_dictionary=_REPEATED,
         dictionary_pagesize_limit=2**31 - 1,
         compression={name: "none" if name in _BYTES else "zstd" for name in table.column_names},
         compression_level=dict.fromkeys(packed, layout.level),
         write_statistics=["series_id", "t_min", "t_max"],
+        store_schema=False,
     )
     return Made(row, [file], ChunkIndex.of_table(table, memoryview(data)).pack())
 
@@ -201,7 +202,9 @@ class Chunks:
         """Return the blobs whose bytes are not those that were written; each is looked at once per process."""
         index = self.index
         new = wanted[~index.sound[wanted]]
-        bad = {n for n, crc32 in zip(new.tolist(), index.crc32[new].tolist(), strict=True) if zlib.crc32(raw[n]) != crc32}
+        bad = {
+            n for n, crc32 in zip(new.tolist(), index.crc32[new].tolist(), strict=True) if zlib.crc32(raw[n]) != crc32
+        }
         index.sound[[n for n in new.tolist() if n not in bad]] = True
         return bad
 
@@ -218,7 +221,9 @@ class Chunks:
         try:
             codecs.decode_into(int(index.time_codec[group]), index.times[group], out)
         except ValueError as error:
-            raise StoreError(f"segment {self.name} holds timestamps that do not decode ({error}): restore it.") from error
+            raise StoreError(
+                f"segment {self.name} holds timestamps that do not decode ({error}): restore it."
+            ) from error
         if out[0] != index.t_min[group] or out[-1] != index.t_max[group]:
             raise StoreError(f"segment {self.name} holds timestamps that disagree with its index: restore it.")
         return out

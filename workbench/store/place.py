@@ -18,11 +18,13 @@ REFERENCE = "catalog.json"
 FORMAT = 2
 """Version of the layout in FORMAT.md; a store of a newer one is refused."""
 
-_NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs ncpfs afs 9p vboxsf prl_fs fuse.vmhgfs-fuse fuse.sshfs fuse.rclone fuse.s3fs"
-    " fuse.gcsfuse fuse.goofys fuse.blobfuse fuse.juicefs fuse.glusterfs glusterfs ceph fuse.ceph lustre beegfs gpfs"
-    " pvfs2 orangefs ocfs2 gfs2 fuse.davfs2 davfs fuse.curlftpfs".split()
-)  # also what several machines mount at once: SQLite's log needs memory that all writers share
+_NETWORK = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse", "fuse.sshfs",
+    "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.goofys", "fuse.blobfuse", "fuse.juicefs", "glusterfs",
+    "fuse.glusterfs", "ceph", "fuse.ceph", "lustre", "beegfs", "gpfs", "pvfs2", "orangefs", "ocfs2", "gfs2", "davfs",
+    "fuse.davfs2", "fuse.curlftpfs",
+})  # fmt: skip
+"""Also what several machines mount at once: SQLite's log needs memory that all its writers share."""
 
 
 def file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str:

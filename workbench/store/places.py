@@ -67,9 +67,7 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
-def joined(
-    ranges: Sequence[tuple[int, int]], gap: int
-) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
+def joined(ranges: Sequence[tuple[int, int]], gap: int) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
     """Yield stretches that cover ranges at most `gap` bytes apart: from, to, and the (number, offset, length) in it."""
     members: list[tuple[int, int, int]] = []
     start = end = 0

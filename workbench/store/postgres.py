@@ -253,14 +253,15 @@ class PostgresCatalog(Catalog):
 
     def _commit(self) -> None:
         connection = self._connection  # never a new one, which would have nothing to commit
+        cause: Exception | None = None
         try:
             done = connection.execute("COMMIT", prepare=False).statusmessage if connection else ""
         except self._psycopg.Error as error:
             if not self._lost(error):
                 raise
-            done = "COMMIT" if self._was_committed() else ""
+            cause, done = error, "COMMIT" if self._was_committed() else ""
         if done != "COMMIT":
-            raise StoreError(f"{self.where} has undone the last change: nothing was changed; try again.")
+            raise StoreError(f"{self.where} has undone the last change: nothing was changed; try again.") from cause
 
     def _was_committed(self) -> bool:
         """Ask on a new connection what became of the change that was being committed when the last one was lost."""

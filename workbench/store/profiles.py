@@ -7,6 +7,7 @@ joined level by level of the tree, so that work goes by arrays and not by call s
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -19,8 +20,8 @@ import pyarrow as pa
 from workbench.errors import StoreError
 from workbench.signals import Profiles, build_profiles
 from workbench.store.files import File, Made, day_of, open_file, write_file
-from workbench.store.places import Folder, Place
 from workbench.store.frames import mask, to_arrow, unify
+from workbench.store.places import Folder, Place
 
 __all__ = ["from_tables", "join", "read_segment", "to_tables", "write_segment"]
 
@@ -44,7 +45,7 @@ def write_segment(place: Folder, tables: dict[str, pa.Table], meta: Mapping[str,
     """Write the three tables as durable files; return the catalog row (without write numbers) and the files."""
     time = tables["samples"]["time"].to_numpy().view(np.int64)
     row: dict[str, Any] = {"signal": "profiles", "t_min": int(time[0]), "t_max": int(time[-1]), "rows": len(time)}
-    footer = {**meta, **{k: str(v) for k, v in row.items()}}
+    footer = {**meta, **{k: str(v) for k, v in row.items()}, "segment": uuid.uuid4().hex}  # joins the three files
     files = []
     for role, table in tables.items():
         about = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from workbench.store.gather import gather
 from workbench.store.places import Place
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import HotCache, Segment, Snapshot, take
+from workbench.store.tier import Tiers
 
 __all__ = ["Reader"]
 
@@ -38,11 +39,11 @@ class Reader:
     Parameters
     ----------
     catalog : Catalog
-    places : mapping of str to Place
+    places : Tiers
         Where the files of each tier lie.
     """
 
-    def __init__(self, catalog: Catalog, places: Mapping[str, Place]) -> None:
+    def __init__(self, catalog: Catalog, places: Tiers) -> None:
         self.index = SeriesIndex(catalog)
         self.places = places
         self._catalog = catalog
@@ -65,7 +66,9 @@ class Reader:
         """
         found = self.places.get(segment.tier)
         if found is None:
-            raise StoreError(f"segment {segment.files[0].path} is in the {segment.tier} tier, whose place is not known.")
+            raise StoreError(
+                f"segment {segment.files[0].path} is in the {segment.tier} tier, whose place is not known."
+            )
         return found
 
     def _again(self, work: Callable[[], _T]) -> _T:
@@ -79,6 +82,7 @@ class Reader:
 
     def _snapshot(self, signal: str, start: int, end: int) -> Snapshot:
         with self._catalog.read() as connection:
+            self.places.look(connection)
             return take(connection, self._hot, signal, start, end)
 
     def _chosen(
@@ -87,6 +91,7 @@ class Reader:
         """Return the matching series, and the segments and hot rows that may hold samples of them in [start, end)."""
         with self._catalog.read() as connection:
             self.index.refresh(connection)
+            self.places.look(connection)
             snapshot = take(connection, self._hot, "metrics", start, end)
         ids = self.index.match(matchers)
         segments = [s for s in snapshot.segments if _touches(s.series, ids)]

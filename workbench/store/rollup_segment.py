@@ -322,14 +322,20 @@ class RollupFile:
             index.sound[number] = True
         return Blocks(self, raw)
 
-    def _damaged(self, blob: int) -> str:
-        blocks, columns = np.nonzero(self.index.cells == blob)
-        rows = np.flatnonzero(self.index.block == blocks[0])
+    def whose(self, block: int) -> str:
+        """Return the series and days of a block, in words."""
+        rows = np.flatnonzero(self.index.block == block)
         series, days = self.index.series[rows], np.array([self.index.from_day[rows[0]], self.index.to_day[rows[-1]]])
         first, last = days.astype("datetime64[D]").tolist()
-        column = list(NUMBERS)[columns[0]]
         which = f"series {series[0]}" if series[0] == series[-1] else f"series {series[0]} to {series[-1]}"
-        return f"segment {self.name} is damaged in {column} of {which} from {first} to {last}: roll it up again."
+        return f"{which} from {first} to {last}"
+
+    def _damaged(self, blob: int) -> str:
+        blocks, columns = np.nonzero(self.index.cells == blob)
+        shown = "; ".join(self.whose(block) for block in np.unique(blocks)[:3].tolist())
+        more = len(np.unique(blocks)) - 3
+        shown += f" and {more} more" if more > 0 else ""
+        return f"segment {self.name} is damaged in {list(NUMBERS)[columns[0]]} of {shown}: restore it from a copy."
 
 
 class Blocks:
@@ -358,7 +364,9 @@ class Blocks:
         if number < 0:
             if name == "bucket":
                 return self._regular(block)
-            raise StoreError(f"segment {self._file.name} has no column {name} in block {block}: roll it up again.")
+            raise StoreError(
+                f"segment {self._file.name} has no column {name} in block {block}: restore it from a copy."
+            )
         held = self._held.get((number, name, n))
         if held is None:
             get: Callable[[str], Array] = lambda other: self.column(block, other)  # noqa: E731
@@ -367,7 +375,9 @@ class Blocks:
             try:
                 held = decode_column(name, blob, n, self._file.step, get, out if alone else None)
             except ValueError as error:
-                raise StoreError(f"segment {self._file.name} does not decode ({error}): roll it up again.") from error
+                raise StoreError(
+                    f"segment {self._file.name} does not decode ({error}): restore it from a copy."
+                ) from error
             if not alone and blob[0] and not name.startswith("t_"):
                 self._held[number, name, n] = held
         if out is not None and held is not out:
@@ -401,7 +411,7 @@ class Blocks:
         try:
             return decode_sketches(self._raw[number], int(self.n[block]))
         except (KeyError, ValueError) as error:
-            raise StoreError(f"segment {self._file.name} does not decode ({error}): roll it up again.") from error
+            raise StoreError(f"segment {self._file.name} does not decode ({error}): restore it from a copy.") from error
 
     def buckets(self, block: int, columns: Sequence[str] = COLUMNS) -> Buckets:
         """Return the buckets of a block, `series` being the row of the index that each belongs to."""

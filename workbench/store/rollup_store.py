@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ from workbench.store.rollup_build import RollupContext, build
 from workbench.store.rollup_index import RollupIndex
 from workbench.store.rollup_merge import merge
 from workbench.store.rollup_plan import RollupSegment, load_raw_spans, load_rollups
-from workbench.store.rollup_segment import RollupFile, index_of_file
+from workbench.store.rollup_segment import SIGNAL, RollupFile, index_of_file
 from workbench.store.rollup_tiles import Grid
 from workbench.store.snapshot import HotCache, Snapshot, take
 from workbench.store.write import META
@@ -107,14 +108,29 @@ class Rollups:
                 self._reader.index.refresh(transaction)
                 snapshot = take(transaction, self._hot, "metrics", grid.begin + 1, grid.end + 1)
                 rollups = load_rollups(transaction, grid.begin + 1, grid.end)
-                raw = load_raw_spans(transaction)
+                raw, bounds = load_raw_spans(transaction), _bounds(transaction)
             ids = self._reader.index.match(matchers)
-            source = rollup_read.RollupSource(rollups, raw, self.open, self._view(snapshot), expired)
+            source = rollup_read.RollupSource(rollups, raw, self.open, self._view(snapshot, bounds), expired)
             values, used = rollup_read.read(source, ids, function, span, window, q)
             some = ~np.isnan(values).all(axis=1)
             return (ids, values, used) if some.all() else (ids[some], values[some], used)
 
         return self._again(work)
+
+    def forget(self, segments: Sequence[int]) -> None:
+        """Retire rollups, as damaged ones whose samples are still there: the next `update` makes them anew.
+
+        Parameters
+        ----------
+        segments : sequence of int
+            Ids of rollups in the catalog; others are left alone.
+        """
+        now = time.time_ns()
+        with self._catalog.write() as transaction:
+            transaction.executemany(
+                "UPDATE segments SET retired = ? WHERE id = ? AND signal = ? AND retired IS NULL",
+                [(now, number, SIGNAL) for number in segments],
+            )
 
     def open(self, segment: RollupSegment) -> RollupFile:
         """Return a rollup ready to be read, its index taken from the catalog, or from the file where that is damaged.
@@ -162,21 +178,29 @@ class Rollups:
         """Return the samples of some series as they are now."""
         with self._catalog.read() as transaction:
             snapshot = take(transaction, self._hot, "metrics", start, end)
-        return self._view(snapshot)(ids, start, end)
+            bounds = _bounds(transaction)
+        return self._view(snapshot, bounds)(ids, start, end)
 
-    def _view(self, snapshot: Snapshot) -> Callable[[_Ints, int, int], _Flat]:
-        """Return what reads samples of a snapshot."""
+    def _view(self, snapshot: Snapshot, bounds: Mapping[int, tuple[int, int]]) -> Callable[[_Ints, int, int], _Flat]:
+        """Return what reads samples of a snapshot; chunk indexes are loaded only for days that are asked for."""
         reader = self._reader
-        packed = reader.packed(snapshot.segments)
-        chunks = [(s.rank, reader.chunks(s, packed.get(s.id))) for s in snapshot.segments]
-        spans = [(int(c.index.t_min.min()), int(c.index.t_max.max())) for _, c in chunks]
         hot = [h.samples for h in snapshot.hot]
+        hours = [(int(h.time.min()), int(h.time.max())) for h in hot]
 
         def read(ids: _Ints, start: int, end: int) -> _Flat:
-            near = [c for c, (low, high) in zip(chunks, spans, strict=True) if low < end and high >= start]
-            return gather(near, hot, ids, reader.index.size, start, end, _refuse, reader.index.texts)
+            near = [s for s in snapshot.segments if bounds[s.id][0] < end and bounds[s.id][1] >= start]
+            packed = reader.packed(near)
+            chunks = [(s.rank, reader.chunks(s, packed.get(s.id))) for s in near]
+            fresh = [h for h, (low, high) in zip(hot, hours, strict=True) if low < end and high >= start]
+            return gather(chunks, fresh, ids, reader.index.size, start, end, _refuse, reader.index.texts)
 
         return read
+
+
+def _bounds(transaction: Any) -> dict[int, tuple[int, int]]:
+    """Return first and last instant of each live metrics segment, by id."""
+    rows = transaction.execute("SELECT id, t_min, t_max FROM segments WHERE signal = 'metrics' AND retired IS NULL")
+    return {number: (t_min, t_max) for number, t_min, t_max in rows.fetchall()}
 
 
 def _refuse(sentence: str) -> None:

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from workbench.errors import StoreError
 from workbench.store.files import File, Made, day_of, open_file, write_file
-from workbench.store.places import Folder, Place
 from workbench.store.frames import REQUIRED, mask, to_arrow, to_frame, unify
+from workbench.store.places import Folder, Place
 
 __all__ = ["by_day", "hot_rows", "read_segment", "select", "to_arrow", "to_frame", "unify", "write_segment"]
 

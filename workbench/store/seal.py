@@ -17,19 +17,20 @@ from workbench.signals import SIGNALS
 from workbench.store import metrics, profiles, rows
 from workbench.store.catalog import Catalog
 from workbench.store.chunks import newest
-from workbench.store.files import Made, add_segment, remove
 from workbench.store.clean import tidy
 from workbench.store.crash import reach
+from workbench.store.files import Made, add_segment, remove
 from workbench.store.places import Folder
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import Hot, load_hot
+from workbench.store.tier import forget
 from workbench.store.write import META
 
 __all__ = ["seal", "seal_when_large"]
 
 _RUN_BYTES = 256 * 2**20
 _HOT_BYTES = 64 * 2**20
-_HOT_ROWS = 2000
+HOT_ROWS = 2000
 _LEASE_NS = 120 * 10**9
 
 
@@ -42,7 +43,7 @@ def seal_when_large(place: Folder, catalog: Catalog, refreshed: Callable[[], Ser
         count, size = connection.execute(
             "SELECT count(*), coalesce(sum(bytes), 0) FROM hot WHERE signal > ''"
         ).fetchone()
-    if count < _HOT_ROWS and size < _HOT_BYTES:
+    if count < HOT_ROWS and size < _HOT_BYTES:
         return
     now = time.time_ns()
     lease = "UPDATE meta SET value = ? WHERE name = 'sealing_until' AND value < ?"
@@ -63,6 +64,7 @@ def seal(place: Folder, catalog: Catalog, refreshed: Callable[[], SeriesIndex]) 
         for run in _runs(catalog, signal):
             done[signal] += _seal_run(place, catalog, refreshed, signal, run)
     tidy(place, catalog)
+    forget(catalog, {"warm": place})
     return done
 
 
@@ -90,7 +92,9 @@ def _runs(catalog: Catalog, signal: str) -> list[list[int]]:
     return runs
 
 
-def _seal_run(place: Folder, catalog: Catalog, refreshed: Callable[[], SeriesIndex], signal: str, run: list[int]) -> int:
+def _seal_run(
+    place: Folder, catalog: Catalog, refreshed: Callable[[], SeriesIndex], signal: str, run: list[int]
+) -> int:
     """Seal some hot rows into segments; return how many rows, 0 when another process took any of them first."""
     with catalog.read() as connection:
         hot = list(load_hot(connection, run).values())

@@ -1,8 +1,9 @@
 """Series and their labels: which label sets exist, what number each has, and which match a selection.
 
 Series are numbered from 1 in the order they were registered. New ones are rows of JSON; folding turns them into
-compressed columns (`label_block.py`), of which a process reads what a question needs when it is asked. The files
-beside this one, from below: `labels.py`, `label_rows.py`, `label_block.py`, `label_state.py`, `label_find.py`.
+compressed columns, of which a process reads what a question needs when it is asked. The files beside this one, from
+below: `labels.py`, `label_rows.py`, `label_pack.py`, `label_block.py`, `label_state.py`, `label_find.py`,
+`label_fold.py`, `label_register.py`.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from workbench.signals import Matcher
 from workbench.store import label_find
 from workbench.store.catalog import Catalog, Transaction
 from workbench.store.label_fold import fold
-from workbench.store.label_known import Frames, Keyring, Known
+from workbench.store.label_known import Frames, Keyring, Known, fingerprint
 from workbench.store.label_register import Given, register
 from workbench.store.label_rows import Moved, Pantry, Shelf, read_rows
 from workbench.store.label_sources import cardinality
 from workbench.store.label_state import State, counters, read_state
-from workbench.store.label_verify import verify_series
 from workbench.store.label_upgrade import upgrade_series
+from workbench.store.label_verify import verify_series
 from workbench.store.labels import canonical
 
 __all__ = [
@@ -170,7 +171,13 @@ class SeriesWriter:
         self._lock = threading.Lock()
 
     def resolve(
-        self, labels: pd.DataFrame, kind: _Objects, unit: _Objects, *, source: str | None = None, limit: int | None = None
+        self,
+        labels: pd.DataFrame,
+        kind: _Objects,
+        unit: _Objects,
+        *,
+        source: str | None = None,
+        limit: int | None = None,
     ) -> tuple[_Ints, npt.NDArray[np.bool_]]:
         """Return the number of every series; new ones are durable before this returns.
 
@@ -197,10 +204,14 @@ class SeriesWriter:
         StoreError
             If the store is read-only, the disk is full, or the catalog is damaged.
         """
+        said = fingerprint(labels, kind, unit)
         with self._lock:
-            ids = self._frames.get(labels, kind, unit)
+            ids = self._frames.get(said)
         if ids is None:
             ids = self._resolve(labels, kind, unit, source, limit)
+            if (ids > 0).all():
+                with self._lock:
+                    self._frames.add(said, ids)
         return ids, ids > 0
 
     def _resolve(
@@ -221,6 +232,4 @@ class SeriesWriter:
         with self._lock:
             first = missing[np.unique(keys[0][missing], return_index=True)[1]]
             self._known.add(keys[:, first], ids[first])
-            if (ids > 0).all():
-                self._frames.add(labels, kind, unit, ids)
         return ids

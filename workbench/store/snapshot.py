@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.errors import StoreError
+from workbench.store.catalog import Transaction
 from workbench.store.files import SEALED, File, row_crc
 from workbench.store.hot import samples_of, unpack
 from workbench.store.hot_samples import HotSamples
@@ -59,11 +59,11 @@ class Snapshot:
 
 
 def hot_crc(payload: bytes, signal: str, seq: int, t_min: int, t_max: int, rows: int) -> int:
-    """Return the checksum of a hot row: its payload and what its row says of it."""
-    return zlib.crc32(payload, row_crc(signal, seq, t_min, t_max, rows))
+    """Return the checksum of a hot row: its payload, after what its row says of it as JSON."""
+    return zlib.crc32(payload, zlib.crc32(f'["{signal}", {seq}, {t_min}, {t_max}, {rows}]'.encode()))
 
 
-def load_hot(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[int, Hot]:
+def load_hot(connection: Transaction, ids: Sequence[int]) -> dict[int, Hot]:
     """Return hot rows checked and unpacked; ids that are gone are left out.
 
     Raises
@@ -95,7 +95,7 @@ class HotCache:
     def __init__(self) -> None:
         self._held: dict[str, dict[int, Hot]] = {}
 
-    def get(self, connection: sqlite3.Connection, signal: str, ids: set[int]) -> dict[int, Hot]:
+    def get(self, connection: Transaction, signal: str, ids: set[int]) -> dict[int, Hot]:
         """Return hot rows of a signal, those with the given ids among them."""
         held = self._held.setdefault(signal, {})
         new = ids - held.keys()
@@ -110,7 +110,7 @@ class HotCache:
             held.pop(number, None)
 
 
-def take(connection: sqlite3.Connection, cache: HotCache, signal: str, start: int, end: int) -> Snapshot:
+def take(connection: Transaction, cache: HotCache, signal: str, start: int, end: int) -> Snapshot:
     """Return what may hold data of a signal in [start, end); hot rows come checked and unpacked.
 
     Raises
@@ -128,7 +128,7 @@ def take(connection: sqlite3.Connection, cache: HotCache, signal: str, start: in
     return Snapshot(segments, hot)
 
 
-def load_segments(connection: sqlite3.Connection, condition: str, values: Sequence[Any]) -> list[Segment]:
+def load_segments(connection: Transaction, condition: str, values: Sequence[Any]) -> list[Segment]:
     """Return the segments that satisfy an SQL condition on their catalog rows, in the order of their last writes.
 
     Raises

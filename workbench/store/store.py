@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from workbench import settings
 from workbench.errors import InvalidInput, check_one_of
 from workbench.signals import (
     SIGNALS,
@@ -25,12 +26,18 @@ from workbench.signals import (
     parse_time,
 )
 from workbench.signals.time import MAX_NS
-from workbench.store import clean, compact, seal, verify
+from workbench.store import acknowledged, clean, compact, rebuild, seal, status, tier, verify
+from workbench.store.blocks import BlockCache
 from workbench.store.catalog import Catalog, open_catalog
 from workbench.store.crash import reach
 from workbench.store.places import Folder, Place
+from workbench.store.pressure import Pressure
+from workbench.store.publish import open_url
 from workbench.store.reader import Reader
+from workbench.store.rollup_store import Rollups
 from workbench.store.series import SeriesWriter, fold
+from workbench.store.sqlite import SqliteCatalog
+from workbench.store.tier import Policy, Tiers
 from workbench.store.write import write_batch
 
 __all__ = ["Store"]
@@ -52,23 +59,26 @@ class Store:
         Whether the folder cannot be written; `write` and `seal` then raise `StoreError`.
     """
 
-    def __init__(self, path: Path, catalog: Catalog) -> None:
+    def __init__(self, path: Path, catalog: Catalog, places: Mapping[str, Place] | None = None) -> None:
         self.path = path
         self.read_only = catalog.read_only
         self._catalog = catalog
         self._folder = Folder(path)
-        self._places: dict[str, Place] = {"warm": self._folder}
-        self._reader = Reader(catalog, self._places)
+        self._tiers = Tiers(places or {"warm": self._folder}, _cache())
+        self._reader = Reader(catalog, self._tiers)
         self._writer = SeriesWriter(catalog, self._reader.index)
+        self._rollups = Rollups(self._folder, catalog, self._reader)
+        self._pressure = Pressure(seal.HOT_ROWS)
 
     @classmethod
     def open(cls, path: str | Path, *, create: bool = True, catalog: str | None = None) -> Store:
-        """Open the store in a folder, and make it if there is none.
+        """Open the store in a folder, and make it if there is none; or the published cold tier of one at a URL.
 
         Parameters
         ----------
         path : str or Path
-            The store's folder; one that cannot be written is opened for reading only.
+            The store's folder; one that cannot be written is opened for reading only, and so is a URL
+            (`s3://bucket/folder`), where what `tier` published last is seen.
         create : bool
             Whether a new store may be made in a missing or empty folder.
         catalog : str, optional
@@ -82,8 +92,36 @@ class Store:
             If there is no store and none may be made, the folder holds something else, lies on a network file system
             and can be written, or its catalog is out of reach, damaged or of a newer format.
         """
+        if "://" in str(path):
+            opened = open_url(str(path), _cache())
+            return cls(opened.folder, SqliteCatalog(opened.folder, read_only=True), {"cold": opened.place})
         folder = Path(path).expanduser().absolute()
-        return cls(folder, open_catalog(folder, create, catalog))
+        store = cls(folder, open_catalog(folder, create, catalog))
+        acknowledged.check(folder, store._catalog)
+        return store
+
+    @staticmethod
+    def rebuild(path: str | Path) -> dict[str, Any]:
+        """Make a lost or damaged catalog anew from the segments and from what can be read of the old one.
+
+        Nobody may have the store open. The old catalog stays beside the new one under another name.
+
+        Parameters
+        ----------
+        path : str or Path
+            The store's folder.
+
+        Returns
+        -------
+        dict
+            `segments` named, `hot` rows and `keys` taken over, `lost` (one sentence each).
+
+        Raises
+        ------
+        StoreError
+            If there is nothing to make a catalog from, or the disk refuses.
+        """
+        return rebuild.rebuild(Path(path).expanduser().absolute())
 
     def close(self) -> None:
         """Let go of the files; the store cannot be used afterwards."""
@@ -103,15 +141,18 @@ class Store:
         """Return a one-line summary."""
         return f"Store({str(self.path)!r})"
 
-    def write(self, batch: Batch, *, key: str | None = None) -> dict[str, int]:
+    def write(self, batch: Batch, *, key: str | None = None, source: str | None = None) -> dict[str, int]:
         """Add a batch, all of it or nothing; it is on the disk when this returns.
 
         Parameters
         ----------
         batch : Batch
-            Its skips are not stored.
+            Its skips are not stored. Samples of new series beyond the limit of their source are left out and counted
+            in them.
         key : str, optional
             Name of this batch: a second write under the same key, by any process at any time, adds nothing.
+        source : str, optional
+            Who brings the batch; it may register `store.max_series_per_source` series. Without one there is no limit.
 
         Returns
         -------
@@ -122,12 +163,14 @@ class Store:
         ------
         ShapeError
             If a shape in the batch is not well formed.
+        StoreRefused
+            If the disk is full or fails, or another process holds the store: nothing was kept, it may be tried again.
         StoreError
-            If the store is read-only, the disk is full, or the catalog is damaged.
+            If the store is read-only, or its catalog is damaged.
         """
         refreshed = self._reader.refreshed
-        counts = write_batch(self._folder, self._catalog, self._writer, refreshed, check_batch(batch), key)
-        seal.seal_when_large(self._folder, self._catalog, refreshed)
+        counts = write_batch(self._folder, self._catalog, self._writer, refreshed, check_batch(batch), key, source)
+        self._pressure.after(counts, lambda: seal.seal_when_large(self._folder, self._catalog, refreshed))
         return counts
 
     def has(self, key: str) -> bool:
@@ -189,9 +232,7 @@ class Store:
             Series without a sample on the grid are left out.
         """
         check_one_of(damaged, ("raise", "skip"), "damaged")
-        low, width = int(parse_time(start).astype(np.int64)), duration_ns(step)
-        if width <= 0:
-            raise InvalidInput(f"step {step!r} is not positive: give a duration above 0.")
+        low, width = int(parse_time(start).astype(np.int64)), _positive(step, "step")
         n = max((int(parse_time(end).astype(np.int64)) - low) // width + 1, 0)
         found, values = self._reader.dense(matchers, low, width, n, damaged)
         kind, unit = self._reader.index.describe(found)
@@ -271,13 +312,25 @@ class Store:
             ).fetchone()
         return None if low is None else (np.datetime64(low, "ns"), np.datetime64(high, "ns"))
 
-    def status(self) -> dict[str, Any]:
+    def status(self, *, detail: bool = False) -> dict[str, Any]:
         """Return counts, bytes and time ranges as plain JSON types.
 
-        `{"samples", "series", "bytes": {"total", "hot", "warm", "cold", "index"}, "signals": {signal: {"rows", "bytes",
-        "segments", "start", "end"}}}`; times are ISO text or null, `index` is the catalog without its hot rows.
+        Parameters
+        ----------
+        detail : bool
+            Also codecs, compression, sources and what the policy will do next, for which every chunk index is read.
+
+        Returns
+        -------
+        dict
+            `{"samples", "series", "bytes": {"total", "hot", "warm", "cold", "index"}, "signals": {signal: {"rows",
+            "bytes", "segments", "start", "end"}}, "rollups"}`; times are ISO text or null, `index` is the catalog
+            without its hot rows. With detail also `{"compression": {"bytes_per_sample", "ratio"}, "codecs": {name:
+            {"chunks", "bytes"}}, "sources": {name: {"series", "refused"}}, "next": {what: {"segments", "bytes"}}}`.
         """
-        return verify.status(self._catalog)
+        if detail:
+            return status.detailed(self._catalog, Policy.of(settings.load()))
+        return status.status(self._catalog)
 
     def seal(self) -> dict[str, int]:
         """Turn hot rows into segments and return how many rows, by signal.
@@ -288,7 +341,7 @@ class Store:
         return seal.seal(self._folder, self._catalog, self._reader.refreshed)
 
     def compact(self, *, everything: bool = False) -> dict[str, int]:
-        """Seal, then join small segments of a day into large ones; return how many segments were replaced, by signal.
+        """Seal, join small segments of a day into large ones, and roll up the days that are over.
 
         Each join is one transaction: of two processes at the same segments one wins.
 
@@ -296,13 +349,78 @@ class Store:
         ----------
         everything : bool
             Also days that are not over yet, where more is still to come.
+
+        Returns
+        -------
+        dict of str to int
+            How many segments were replaced, by signal.
         """
         self.seal()
         self._reader.refreshed()
         done = compact.compact(self._folder, self._catalog, self._reader, everything=everything)
+        self._rollups.update()
         with self._catalog.write() as transaction:
             fold(transaction)
         return done
+
+    def rollup(
+        self,
+        matchers: Sequence[Matcher],
+        function: str,
+        start: TimeLike,
+        end: TimeLike,
+        step: Any,
+        *,
+        window: Any = None,
+        quantile: float | None = None,
+    ) -> xr.DataArray:
+        """Return a function of the samples in (t - window, t] at each step t, from the coarsest rollup that is exact.
+
+        Parameters
+        ----------
+        matchers : sequence of Matcher
+        function : {"avg", "sum", "min", "max", "count", "first", "last", "increase", "quantile"}
+            All are as from raw samples, sums within 1e-12; "quantile" is within one percent.
+        start, end : datetime, Timestamp, str
+            First and last step, both included when their distance is a multiple of `step`.
+        step, window : str, timedelta or timedelta64
+            The window is the step when left out.
+        quantile : float, optional
+            From 0 to 1, for "quantile".
+
+        Returns
+        -------
+        DataArray, shape (series, time)
+            `attrs["rollup"]` says which level was used for which stretch; series without any number are left out.
+        """
+        low, high = (int(parse_time(t).astype(np.int64)) for t in (start, end))
+        width = _positive(step, "step")
+        span = (low, high, width)
+        asked = None if window is None else _positive(window, "window")
+        found, values, used = self._rollups.ask(matchers, function, span, asked, quantile)
+        times = np.arange(low, high + 1, width).view("datetime64[ns]")
+        return build_metrics(values, times, self._reader.index.frame(found), {"rollup": used})
+
+    def tier(self, url: str | None = None, *, now: TimeLike | None = None) -> dict[str, Any]:
+        """Do what the ages in the settings ask for: move old segments to the cold place, retire what is too old.
+
+        Parameters
+        ----------
+        url : str, optional
+            The cold place of a store that has none yet; `store.cold_url` of the settings by default.
+        now : datetime, Timestamp, str, optional
+            The clock's by default.
+
+        Returns
+        -------
+        dict
+            `moved` and `retired` (numbers of segments), `bytes`, `lost`, `removed` (files), `published` and `problems`.
+        """
+        found = settings.load()
+        at = None if now is None else int(parse_time(now).astype(np.int64))
+        self.seal()
+        where = found["store.cold_url"] if url is None else url
+        return tier.run(self._catalog, self._tiers, Policy.of(found), where, at)
 
     def vacuum(self, *, grace_s: float | None = None) -> int:
         """Remove what no reader can hold any more and give the space back; return how many files went.
@@ -314,14 +432,30 @@ class Store:
             else has the store open: a reader at work then has to start anew.
         """
         reach("vacuum.started")
-        removed = clean.tidy(self._folder, self._catalog, self._places, grace_s)
+        with self._catalog.read() as transaction:
+            self._tiers.look(transaction)
+        removed = clean.tidy(self._folder, self._catalog, grace_s)
+        removed += tier.forget(self._catalog, self._tiers, grace_s=grace_s)
         self._catalog.vacuum()
         reach("vacuum.done")
         return removed
 
     def verify(self) -> list[str]:
         """Return one sentence for each damage found in segments, chunks, hot rows and catalog; [] when sound."""
-        return verify.verify(self._catalog, self._places)
+        with self._catalog.read() as transaction:
+            self._tiers.look(transaction)
+        return [*acknowledged.problems(self.path, self._catalog), *verify.verify(self._catalog, self._tiers)]
+
+
+def _cache() -> BlockCache:
+    return BlockCache(settings.cache_folder() / "blocks", settings.load()["store.cache_bytes"])
+
+
+def _positive(duration: Any, what: str) -> int:
+    width = duration_ns(duration)
+    if width <= 0:
+        raise InvalidInput(f"{what} {duration!r} is not positive: give a duration above 0.")
+    return width
 
 
 def _window(start: TimeLike | None, end: TimeLike | None) -> tuple[int, int]:

@@ -16,6 +16,8 @@ _SQLITE = {
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
 }  # fmt: skip
+_SQLSTATE = ("08", "25P03", "40", "53", "55", "57")
+"""Kinds of error a PostgreSQL server gives that pass: connection, conflict, resources, locks, the operator's doing."""
 
 
 class StoreRefused(StoreError):
@@ -35,6 +37,9 @@ def _passes(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _SQLITE:
             return True
+        if hasattr(error, "sqlstate"):  # of psycopg, which may not be there to be imported
+            lost = type(error).__name__ in ("OperationalError", "InterfaceError")
+            return str(error.sqlstate).startswith(_SQLSTATE) if error.sqlstate else lost
         if isinstance(error, OSError) and error.errno in _PASSING:
             return True
         error = error.__cause__

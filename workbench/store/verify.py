@@ -1,4 +1,4 @@
-"""What the store holds and whether it is sound."""
+"""Whether a store is sound: every checksum of the catalog and of its files, every chunk decoded."""
 
 from __future__ import annotations
 
@@ -10,50 +10,14 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import StoreError
-from workbench.signals import SIGNALS
 from workbench.store import metrics
 from workbench.store.catalog import Catalog
 from workbench.store.files import File, Gone, check_file
 from workbench.store.places import Place
-from workbench.store.series import count_series, verify_series
+from workbench.store.series import verify_series
 from workbench.store.snapshot import Segment, load_hot, load_segments
 
-__all__ = ["status", "verify"]
-
-
-def _iso(ns: int | None) -> str | None:
-    return None if ns is None else str(np.datetime64(ns, "ns"))
-
-
-def status(catalog: Catalog) -> dict[str, Any]:
-    """Return counts, bytes and time ranges; see `Store.status`."""
-    with catalog.read() as connection:
-        series = count_series(connection)
-        found = connection.execute(
-            "SELECT signal, tier, count(*), sum(rows), sum(bytes), min(t_min), max(t_max) FROM ("
-            "SELECT signal, 'hot' AS tier, rows, bytes, t_min, t_max FROM hot UNION ALL"
-            " SELECT signal, tier, rows, bytes, t_min, t_max FROM segments WHERE retired IS NULL) AS parts GROUP BY signal, tier"
-        ).fetchall()
-    tiers = {"hot": 0, "warm": 0, "cold": 0}
-    signals: dict[str, dict[str, Any]] = {}
-    for signal in SIGNALS:
-        parts = [row[1:] for row in found if row[0] == signal]
-        for tier, _, _, size, _, _ in parts:
-            tiers[tier] += size
-        signals[signal] = {
-            "rows": sum(p[2] for p in parts),
-            "bytes": sum(p[3] for p in parts),
-            "segments": sum(p[1] for p in parts if p[0] != "hot"),
-            "start": _iso(min((p[4] for p in parts), default=None)),
-            "end": _iso(max((p[5] for p in parts), default=None)),
-        }
-    index = max(catalog.bytes_on_disk() - tiers["hot"], 0)
-    return {
-        "samples": signals["metrics"]["rows"],
-        "series": series,
-        "bytes": {"total": sum(tiers.values()) + index, **tiers, "index": index},
-        "signals": signals,
-    }
+__all__ = ["verify"]
 
 
 def verify(catalog: Catalog, places: Mapping[str, Place]) -> list[str]:

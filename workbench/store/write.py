@@ -92,12 +92,13 @@ class _Writing:
     refreshed: Callable[[], SeriesIndex]
 
     def write(self, batch: Batch, key: str | None, source: str | None) -> dict[str, int]:
-        nothing = dict.fromkeys(batch.counts(), 0)
+        counts = batch.counts()
+        nothing = dict.fromkeys(counts, 0)
         if key is not None:
             with self.catalog.read() as transaction:
                 if _claimed(transaction, key):
                     return nothing
-        elif batch.empty():
+        elif not any(counts.values()):
             return nothing
         ready = _Prepared()
         seq = 0
@@ -112,9 +113,9 @@ class _Writing:
         if not seq:
             return nothing
         acknowledge(self.place.root, self.catalog, seq)
-        batch.skips.update(ready.skips)
-        counts = batch.counts()
-        counts["metrics"] -= ready.skips[BEYOND]
+        if ready.skips:
+            batch.skips.update(ready.skips)
+            counts["metrics"] -= ready.skips[BEYOND]
         return counts
 
     def _commit(self, ready: _Prepared, key: str | None) -> int:
@@ -126,6 +127,12 @@ class _Writing:
             reach("append.prepared")
         reach("append.committed")
         return seq
+
+    def _meta(self) -> dict[str, str]:
+        """Return what a large segment's footer says first: its own number comes after this one."""
+        with self.catalog.read() as transaction:
+            seq = transaction.execute("SELECT value FROM meta WHERE name = 'seq'").fetchone()[0]
+        return {**META, "seq_after": str(seq)}
 
     def _prepare_metrics(self, batch: Batch, source: str | None, ready: _Prepared) -> None:
         samples = batch.metrics
@@ -144,7 +151,7 @@ class _Writing:
         time = samples.time.view(np.int64)
         if samples.value.nbytes * 2 > _HOT_BYTES:
             flat = newest(Flat(np.repeat(ids, np.diff(samples.offsets)), time, samples.value))
-            ready.segments.append(metrics.write_segment(self.place, flat, self.refreshed(), META))
+            ready.segments.append(metrics.write_segment(self.place, flat, self.refreshed(), self._meta()))
         else:
             payload = pack_samples(ids, samples.offsets, time, samples.value)
             ready.add_hot("metrics", payload, int(time.min()), int(time.max()), len(time))
@@ -156,7 +163,7 @@ class _Writing:
                 continue
             table = rows.to_arrow(frame, signal)
             if table.nbytes > _HOT_BYTES:
-                ready.segments += [rows.write_segment(self.place, signal, part, META) for part in rows.by_day(table)]
+                ready.segments += [rows.write_segment(self.place, signal, part, self._meta()) for part in rows.by_day(table)]
             else:
                 time = table["time"].to_numpy().view(np.int64)
                 ready.add_hot(signal, pack({"rows": table}), int(time[0]), int(time[-1]), len(time))
@@ -167,7 +174,7 @@ class _Writing:
             return
         tables = profiles.to_tables(shape)
         if sum(t.nbytes for t in tables.values()) > _HOT_BYTES:
-            ready.segments.append(profiles.write_segment(self.place, tables, META))
+            ready.segments.append(profiles.write_segment(self.place, tables, self._meta()))
         else:
             time = tables["samples"]["time"].to_numpy().view(np.int64)
             ready.add_hot("profiles", pack(tables), int(time[0]), int(time[-1]), len(time))
