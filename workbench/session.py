@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import xarray as xr
 
 from workbench import settings
 from workbench.errors import InvalidInput, NotFound
-from workbench.signals import Profiles, TimeLike, duration_ns, parse_time
+from workbench.signals import Matcher, Profiles, TimeLike, duration_ns, parse_time
 from workbench.store import Store
 
 if TYPE_CHECKING:
@@ -52,25 +52,24 @@ def open(path: str | os.PathLike[str] | None = None, *, create: bool = True) -> 
     Parameters
     ----------
     path : str or Path, optional
-        Folder of the store; `find_store()` by default.
+        Folder of the store, or the URL of a cold tier that one has published (`s3://bucket/folder`), for reading only;
+        `find_store()` by default.
     create : bool, optional
         Whether a missing store is made; otherwise it is an error.
 
     Raises
     ------
     StoreError
-        If the folder holds something else, or cannot be used.
+        If the folder holds something else or cannot be used, or nothing was published at the URL.
     InvalidInput
-        If the path is a URL, or no path.
+        If it is no path.
     """
     if path is None:
         return Bench(Store.open(find_store(), create=create))
     if not isinstance(path, str | os.PathLike):
         raise InvalidInput(f"store {path!r} is not a path: give the path of a local folder.")
     text = os.fspath(path)
-    if "://" in text:
-        raise InvalidInput(f"store {text!r} is a URL: give the path of a local folder.")
-    return Bench(Store.open(Path(text).expanduser(), create=create))
+    return Bench(Store.open(text if "://" in text else Path(text).expanduser(), create=create))
 
 
 class Bench:
@@ -85,8 +84,9 @@ class Bench:
         An open store; `workbench.open(path)` makes one.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, client: Any = None) -> None:
         self.store = store
+        self._client = client
 
     def __enter__(self) -> Bench:
         return self
@@ -218,15 +218,46 @@ class Bench:
         selector : str
             A PromQL series selector, such as `'http_requests_total{service="checkout"}'`.
         """
-        from workbench.query import promql
-        from workbench.query.promql.ast import VectorSelector
+        return self.store.select(_matchers(selector), *self._asked(start, end)).to_frame()
 
-        node = promql.parse(_check_text(selector, "selector"))
-        if not isinstance(node, VectorSelector):
-            raise InvalidInput(
-                f"{selector!r} is not a series selector: write a name, label matchers in braces, or both."
-            )
-        return self.store.select(node.matchers, *self._asked(start, end)).to_frame()
+    def array(
+        self,
+        selector: str,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        step: str | float | np.timedelta64 | None = None,
+    ) -> xr.DataArray:
+        """Return series as they were sampled, on a regular grid: at each step t the last sample in (t - step, t], or NaN.
+
+        It is the fastest way from the store into an array; on a bench from `scale` it is dask-backed.
+
+        Parameters
+        ----------
+        selector : str
+            A PromQL series selector, such as `'http_requests_total{service="checkout"}'`.
+        start, end : datetime, Timestamp, str, optional
+            First and last step.
+        step : str, timedelta64 or seconds, optional
+            So that there are some hundred steps, by default.
+
+        Returns
+        -------
+        DataArray, shape (series, time)
+        """
+        first, last = self._asked(start, end)
+        span_ns = int((last - first) / np.timedelta64(1, "ns"))
+        asked = np.timedelta64(_round_step(span_ns), "ns") if step is None else step
+        return self.store.array(_matchers(selector), first, last, asked, client=self._client)
+
+    def scale(self, client: Any) -> Bench:
+        """Return this bench with a cluster behind it: `array` is computed by its workers, one task per segment.
+
+        Parameters
+        ----------
+        client : distributed.Client
+            Its workers must reach the store's files under the same path or URL.
+        """
+        return Bench(self.store, client)
 
     def logs(self, query: str = "", start: TimeLike | None = None, end: TimeLike | None = None) -> pd.DataFrame:
         """Return the log records that match a search, sorted by time."""
@@ -304,6 +335,16 @@ class Bench:
             raise NotFound(f"there is no telemetry between {_text(window[0])} and {_text(window[1])}: {told}.")
         found = diagnose.investigate(telemetry, service=service)
         return dataclasses.replace(found, seconds=clock.perf_counter() - began)
+
+
+def _matchers(selector: str) -> Sequence[Matcher]:
+    from workbench.query import promql
+    from workbench.query.promql.ast import VectorSelector
+
+    node = promql.parse(_check_text(selector, "selector"))
+    if not isinstance(node, VectorSelector):
+        raise InvalidInput(f"{selector!r} is not a series selector: write a name, label matchers in braces, or both.")
+    return node.matchers
 
 
 def metrics_table(array: xr.DataArray) -> pd.DataFrame:

@@ -49,6 +49,7 @@ def options(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(PEERS), help=f"some of {','.join(PEERS)}")
     parser.add_argument("--series", type=int, help="only the first series of each set")
     parser.add_argument("--samples", type=int, help="only the first samples of each series")
+    parser.add_argument("--days", type=int, default=30, help="days of the dashboard")
     parser.add_argument("--data", type=Path, default=Path(data) / "store", help="folder of the two sets")
     parser.add_argument("--work", type=Path, help="folder for everything made (a temporary one otherwise)")
     parser.add_argument("--core", type=int, help="core to run on (the last allowed one otherwise)")
@@ -68,8 +69,11 @@ def options(given: list[str] | None = None) -> argparse.Namespace:
 def prepare(asked: argparse.Namespace, work: Path) -> Bench:
     """Return the bench with both sets written where the workers find them."""
     sets, samples = {}, {}
-    for name in (SCRAPE, DAY):
-        data = bench_data.read(asked.data / f"{name}.parquet", asked.series, asked.samples)
+    for name in (SCRAPE, DAY) if set(asked.only) - {"open"} else ():
+        path = asked.data / f"{name}.parquet"
+        if not path.is_file():
+            raise SystemExit(f"{path} is missing: name the folder of the two sets with --data.")
+        data = bench_data.read(path, asked.series, asked.samples)
         sets[name], samples[name] = work / f"{name}.npz", len(data.value)
         data.save(sets[name])
     log = _logger(time.monotonic())
@@ -89,7 +93,7 @@ def sections(asked: argparse.Namespace, bench: Bench) -> dict[str, Callable[[], 
         "sizes": lambda: section_sizes.run(bench),
         "queries": lambda: section_queries.run(bench),
         "ingest": lambda: section_ingest.run(bench, 10 if tiny else 200),
-        "dashboard": lambda: section_dashboard.run(bench, 2 if tiny else 3 if small else 30),
+        "dashboard": lambda: section_dashboard.run(bench, 2 if tiny else 3 if small else asked.days),
         "open": lambda: section_opening.run(bench, series, files),
     }
 

@@ -236,6 +236,8 @@ class Look:
             return "refused at open"
         if self.failed and not (self.found and named):
             return f"reading fails but verify is SILENT: {next(iter(self.failed.values()))[:200]}"
+        if kind == "segments/metrics" and self.lost and not any("series" in s and "2026-01-0" in s for s in self.found):
+            return f"damaged chunks are NOT NAMED by series and time: {self.found[0][:200]}"
         if self.failed:
             return "read error, named by verify"
         return "equal, named by verify" if self.found else "equal"

@@ -17,14 +17,9 @@ from typing import Any
 
 import workbench
 
-__all__ = ["ROOT", "Nursery", "Process", "command"]
+__all__ = ["ROOT", "Nursery", "Process"]
 
 ROOT = Path(workbench.__file__).resolve().parents[1]
-
-
-def command(function: str, *arguments: Any) -> list[str]:
-    """Return the command line that runs one program of this folder by itself."""
-    return [sys.executable, "-m", "tests.faults.program", f"tests.faults.{function}", json.dumps(arguments)]
 
 
 class Nursery:
@@ -35,7 +30,7 @@ class Nursery:
         self._cache = tempfile.TemporaryDirectory(prefix="workbench-cache-")
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.faults.program", "serve", str(theirs.fileno())],
+            [sys.executable, "-W", "error", "-m", "tests.faults.program", str(theirs.fileno())],
             cwd=ROOT,
             env={**os.environ, **single, "XDG_CACHE_HOME": self._cache.name},
             pass_fds=[theirs.fileno()],

@@ -1,6 +1,6 @@
-"""What the processes under test run: a nursery that forks children from a warm interpreter, or one program by name.
+"""The interpreter that the processes under test are forked from, warm with everything they need.
 
-`python -m tests.faults.program serve FD` answers requests on a socket: fork, run `module:function(*arguments)` with
+`python -m tests.faults.program FD` answers requests on a socket: fork, run `module:function(*arguments)` with
 its own standard output and environment, tell its number, later its exit. A fork saves two seconds of imports; the
 child is a process like any other and shares nothing with its siblings.
 """
@@ -89,7 +89,4 @@ def serve(handle: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]))
-    else:
-        sys.exit(run(sys.argv[1], json.loads(sys.argv[2])))
+    serve(int(sys.argv[1]))

@@ -38,9 +38,11 @@ def lose(folder: str, sound: str) -> None:
     Store.rebuild(folder)  # type: ignore[attr-defined]
     with Store.open(sound) as before, Store.open(folder, create=False) as after:
         for name, read in flips.READS.items():
-            if name != "keys":  # they stand nowhere else
+            if name not in ("keys", "rollups"):  # keys stand nowhere else; sums may differ in the last digit
                 assert flips.equal(read(after), read(before)), name
         assert after.verify() == []
+        if not missing("compact"):
+            content.check_rollups(after, BATCHES)
         number = content.count_samples(after.select(content.MATCH), ["w0"])["w0"]
         after.write(content.batch("w0", number))
         # Numbers of new writes must be larger than all there were, or the overwritten samples come back.

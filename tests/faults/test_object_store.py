@@ -340,7 +340,7 @@ def test_a_killed_mover_loses_nothing(store: Path, url: str, truth: str, start: 
     with closing(open_catalog(store)) as catalog:
         with catalog.read() as connection:
             named = sorted(row[0] for row in connection.execute("SELECT path FROM files"))
-            left = connection.execute("SELECT count(*) FROM leftovers").fetchone()
+            left = connection.execute("SELECT count(*) FROM notes WHERE kind = 'leftover'").fetchone()
         assert Remote(url).list("segments/") == named
         assert left == (0,)
 

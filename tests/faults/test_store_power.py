@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import power
+from tests.faults import operations, power
 from tests.faults.harness import Nursery
 from tests.faults.record import Event, parse, record
 from tests.faults.replay import Disk, instants
@@ -29,17 +29,27 @@ def raw(nursery, tmp_path_factory) -> tuple[Path, list[Event]]:
 
 @pytest.fixture(scope="module")
 def recorded(raw) -> tuple[Path, list[Event]]:
-    """The same, as if the folder that the store was made in had been there for long."""
+    """The same, as if the folders that the store and its cold place were made in had been there for long."""
     root, events = raw
-    at = 1 + max(i for i, e in enumerate(events) if e.kind == "link" and f"{e.folder}/{e.name}" == str(root / PLACE))
-    above = [Event("syncdir", folder=str(place)) for place in (root, (root / PLACE).parents[1])]
-    return root, events[:at] + above + events[at:]
+    return root, settled(root, events, root / PLACE, operations.cold(root / PLACE))
+
+
+def settled(root: Path, events: list[Event], *folders: Path) -> list[Event]:
+    """Return a recording in which some folders were synced with all above them as soon as they were made."""
+    made = {str(folder) for folder in folders}
+    kept = []
+    for event in events:
+        kept.append(event)
+        if event.kind == "link" and f"{event.folder}/{event.name}" in made:
+            above = [place for place in (root / PLACE).parents if place.is_relative_to(root)]
+            kept += [Event("syncdir", folder=str(place)) for place in above]
+    return kept
 
 
 def cut(
-    nursery: Nursery, root: Path, events: list[Event], wanted: list[tuple[int, str]]
+    nursery: Nursery, root: Path, events: list[Event], wanted: list[tuple[int, str]], most: int = 10_000
 ) -> tuple[Counter[str], list[str]]:
-    """Open the disk as it is after each cut; return how many were looked at, and what was wrong.
+    """Open the disk as it is after each cut, until `most` were wrong; return how many were looked at, and what was wrong.
 
     It is written where it was recorded, for a store remembers where its cold place is.
     """
@@ -58,6 +68,8 @@ def cut(
         if status:
             last = disk.said[-1] if disk.said else "nothing"
             wrong.append(f"{variant} after step {steps}, said {last!r}: {viewer.errors()[-1_000:]}")
+        if len(wrong) >= most:
+            break
     return looked, wrong
 
 
@@ -71,10 +83,15 @@ def test_what_was_acknowledged_survives_a_power_cut(nursery, recorded, most):
     assert wrong == []
 
 
-def test_a_new_store_s_folder_survives_with_all_above_it(nursery, raw):
+@pytest.mark.parametrize("said", ["ack 0", "end tier"])
+def test_a_new_folder_survives_with_all_above_it(nursery, raw, said):
     root, events = raw
-    first = next(i for i, e in enumerate(events) if e.kind == "said" and e.name.startswith("ack"))
-    _, wrong = cut(nursery, root, events, [(first + 1, "dropped")])
+    if said == "end tier":
+        events = settled(root, events, root / PLACE)
+    at = [i for i, e in enumerate(events) if e.kind == "said" and e.name == said]
+    if not at:
+        pytest.skip("the store has no tiers")
+    _, wrong = cut(nursery, root, events, [(at[0] + 1, "dropped")])
     assert wrong == []
 
 
@@ -106,7 +123,7 @@ def test_a_forgotten_sync_is_found(nursery, recorded, forgotten, name):
     broken = without(events, forgotten)
     assert len(broken) < len(events), f"the {name} is never synced"
     after = [i + 1 for i, e in enumerate(broken) if e.kind == "said" and e.name.startswith(("ack", "end"))]
-    _, wrong = cut(nursery, root, broken, [(n, "dropped") for n in after[:: max(len(after) // 12, 1)]])
+    _, wrong = cut(nursery, root, broken, [(n, "dropped") for n in after[:: max(len(after) // 12, 1)]], 1)
     assert wrong, f"nobody noticed that the {name} was not synced"
 
 
@@ -116,5 +133,5 @@ def test_a_database_that_does_not_wait_for_the_disk_is_found(nursery, tmp_path):
     record(nursery, tmp_path / "careless.trace", "power:work", root / PLACE, True)
     events = parse(tmp_path / "careless.trace", root)
     after = [i + 1 for i, e in enumerate(events) if e.kind == "said" and e.name.startswith("ack")]
-    _, wrong = cut(nursery, root, events, [(n, "dropped") for n in after[::4]])
+    _, wrong = cut(nursery, root, events, [(n, "dropped") for n in after[::4]], 1)
     assert wrong, "PRAGMA synchronous=OFF went unnoticed"

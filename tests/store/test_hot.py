@@ -11,7 +11,6 @@ from tests import naive
 from workbench.store import hot
 from workbench.store.hot_flat import hot_flat
 from workbench.store.hot_samples import HotSamples, pack_samples, unpack_samples
-from workbench.store.metrics import hot_table
 
 MAX = 9_214_646_400_000_000_000
 T0 = 1_767_225_600_000_000_000
@@ -70,7 +69,7 @@ def test_what_is_packed_comes_back(rows):
 
 @given(writes())
 def test_rows_of_the_first_format_are_read(rows):
-    payload = hot.pack({"metrics": hot_table(*arrays(rows))})
+    payload = hot.pack({"metrics": unpack_samples(pack_samples(*arrays(rows)), 0).to_table()})
     assert as_rows(hot.samples_of(payload, 3)) == rows
 
 

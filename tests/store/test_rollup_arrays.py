@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from tests import naive
 from workbench.errors import InvalidInput
 from workbench.signals.samples import STALE_NAN, is_stale
+from workbench.store import rollup
 from workbench.store.rollup import COLUMNS, LEVELS, Buckets, combine, fold, join, roll
 from workbench.store.rollup_columns import LIKE, decode_column, encode_columns
+from workbench.store.rollup_tiles import NEEDS, Grid, Tiles, answer
 
 EXACT = ("count", "nans", "min", "max", "first", "last", "t_first", "t_last")
 ODD = [math.nan, STALE_NAN, math.inf, -math.inf, 0.0, -0.0]
@@ -27,15 +30,17 @@ VALUES = st.one_of(
 
 
 @st.composite
-def worlds(draw, values=VALUES):
+def worlds(draw, last=400):
     """Sorted (series, time, value) of a few series; a third of the instants lie on ends of 10-ns buckets."""
     rows = []
     for series in range(draw(st.integers(0, 4))):
-        times = draw(st.sets(st.one_of(st.integers(1, 400), st.integers(0, 40).map(lambda k: k * 10)), max_size=60))
+        times = draw(
+            st.sets(st.one_of(st.integers(1, last), st.integers(0, last // 10).map(lambda k: k * 10)), max_size=60)
+        )
         counter = draw(st.booleans())
         total = 0.0
         for time in sorted(times):
-            value = draw(values)
+            value = draw(VALUES)
             if counter and math.isfinite(value):
                 total = 0.0 if draw(st.integers(0, 9)) == 0 else total + abs(value)
                 value = total
@@ -76,6 +81,18 @@ def test_buckets_are_the_twins(world, step, phase):
     check(roll(*world, step, phase), *world, step, phase)
 
 
+@given(worlds(), st.integers(1, 50), st.sampled_from([("count",), ("count", "sum"), ("count", "max", "t_last")]))
+def test_fewer_columns_and_smaller_parts_make_no_difference(world, at_once, columns):
+    whole = roll(*world, 10)
+    with patch.object(rollup, "_AT_ONCE", at_once):
+        found = roll(*world, 10, 0, columns)
+    assert set(found.columns) == set(columns)
+    assert found.series.tolist() == whole.series.tolist()
+    assert found.bucket.tolist() == whole.bucket.tolist()
+    for name in columns:
+        np.testing.assert_array_equal(found.columns[name], whole.columns[name])
+
+
 @given(worlds())
 def test_coarser_buckets_are_those_of_the_samples(world):
     fine = roll(*world, 10)
@@ -85,7 +102,7 @@ def test_coarser_buckets_are_those_of_the_samples(world):
     check(combine(fine, 100), *world, 100)
 
 
-@given(worlds(), st.integers(1, 5))
+@given(worlds(50), st.integers(1, 5))
 def test_adjoining_buckets_joined_side_by_side_are_the_wider_bucket(world, width):
     """`join` on a dense grid, one column of tiles after the other, is `fold` of the same buckets."""
     fine = roll(*world, 10)
@@ -104,6 +121,31 @@ def test_adjoining_buckets_joined_side_by_side_are_the_wider_bucket(world, width
     scale = 1e-12 * float(np.abs(world[2][np.isfinite(world[2])]).sum())
     for name in COLUMNS:
         np.testing.assert_allclose(joined[name][here], wanted.columns[name], 0, 0 if name in EXACT else scale)
+
+
+@settings(max_examples=300)
+@given(worlds(100), st.integers(1, 60), st.integers(1, 12), st.integers(1, 40), st.sampled_from(sorted(NEEDS)))
+def test_windows_joined_from_tiles_are_the_twins(world, start, step, window, function):
+    if function == "quantile":
+        return
+    grid, needs = Grid(start, start + 7 * step, step, window), NEEDS[function]
+    series = np.unique(world[0])
+    row = np.searchsorted(series, world[0])
+    tiles = Tiles(len(series), grid, needs)
+    half = world[1] <= start
+    for part in (half, ~half):  # a tile may be put in pieces
+        tiles.put(roll(row[part], world[1][part], world[2][part], grid.tile, grid.phase, needs))
+    got = answer(function, tiles.windows())
+    assert got.shape == (len(series), 8)
+    for i, number in enumerate(series.tolist()):
+        mine = world[0] == number
+        stale = is_stale(world[2][mine])
+        rows = list(zip(world[1][mine].tolist(), world[2][mine].tolist(), stale.tolist(), strict=True))
+        scale = sum(abs(v) for _, v, _ in rows if math.isfinite(v)) + 1e-300
+        for k in range(8):
+            end = start + k * step
+            wanted = naive.rollup_answer(naive.rollup_bucket(rows, end - window, end), function)
+            assert close(got[i, k], wanted, scale)
 
 
 def test_short_decimals_are_added_without_any_error():

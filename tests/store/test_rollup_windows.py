@@ -21,10 +21,11 @@ from workbench.store.places import Folder
 from workbench.store.rollup import LEVELS
 from workbench.store.rollup_build import _levels
 from workbench.store.rollup_check import problems
+from workbench.store.rollup_file import Blocks, RollupFile
 from workbench.store.rollup_index import RollupIndex
 from workbench.store.rollup_plan import RawSpans, RollupSegment
 from workbench.store.rollup_read import RollupSource, read
-from workbench.store.rollup_segment import DAY, Blocks, Period, RollupFile, RollupWriter, index_of_file
+from workbench.store.rollup_segment import DAY, Period, RollupWriter, index_of_file
 
 S = 10**9
 D0 = 20_000  # days since 1970

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import naive
+from tests.benchmarks import bench_index
 from tests.store import server, worlds
 from workbench.errors import StoreError
 from workbench.signals import Matcher
@@ -192,6 +193,24 @@ def test_a_table_given_again_is_known_and_a_changed_one_is_not(opened):
     said[0][0] = "counter"
     writer.resolve(frame, *said)
     assert refreshed(opened).describe(np.array([1, 2]))[0].tolist() == ["counter", "gauge"]
+
+
+def test_series_whose_keys_meet_are_told_apart_by_their_labels(opened):
+    real = label_known.Keyring.lanes
+
+    def crowded(self, name, values, n):
+        out = real(self, name, values, n)
+        out[0] &= np.uint64(1)
+        return out
+
+    with patch.object(label_known.Keyring, "lanes", crowded), tiny():
+        for writer in (SeriesWriter(opened), SeriesWriter(opened)):
+            for part in (slice(0, 30), slice(20, 60), slice(0, 60)):
+                ids, _ = writer.resolve(pods(60).iloc[part], *about(part.stop - part.start))
+                assert ids.tolist() == list(range(part.start + 1, part.stop + 1))
+    assert refreshed(opened).frame(np.arange(1, 61)).to_dict("list") == pods(60)[["metric", "pod", "zone"]].to_dict(
+        "list"
+    )
 
 
 def test_what_is_returned_may_be_changed_by_the_caller(opened):
@@ -441,3 +460,9 @@ def test_a_store_of_format_1_keeps_its_series(tmp_path, folder):
     new, _ = SeriesWriter(catalog).resolve(index.frame(ids), *index.describe(ids))
     assert new.tolist() == ids.tolist()
     catalog.close()
+
+
+def test_the_measurements_of_the_index_run(tmp_path):
+    found = bench_index.run(bench_index.options(["--series", "3000", "--batch", "1000", "--best", "1"]), tmp_path)
+    assert found["bytes"] < 60 * 3000
+    assert "labels of 1,000 anywhere" in bench_index.report(found)

@@ -185,13 +185,13 @@ def test_a_segment_that_goes_while_it_is_copied_is_not_moved(world: World, monke
     assert (moved.segments, moved.lost, moved.problems) == ([], 2, [])
     assert world.states() == {compacted: "retired", removed: "retired"}
     with world.catalog.read() as connection:
-        assert connection.execute("SELECT count(*) FROM leftovers").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM notes WHERE kind = 'leftover'").fetchone() == (0,)
 
 
 def test_a_left_over_path_that_is_named_here_again_is_not_removed(world: World) -> None:
     number = world.add(1, 2)
     with world.catalog.write() as connection:
-        connection.execute("INSERT INTO leftovers (path, since) VALUES (?, 1)", (world.paths[number][0],))
+        connection.execute("INSERT INTO notes VALUES ('leftover', ?, 1, '')", (world.paths[number][0],))
     assert tier.forget(world.catalog, world.tiers) == 0
     assert world.here()["warm"] == world.paths[number]
 

@@ -50,7 +50,7 @@ def test_only_what_is_cold_is_published_and_the_rest_is_counted(world: World, ca
         assert connection.execute("SELECT id, tier FROM segments ORDER BY id").fetchall() == [(2, "cold"), (3, "cold")]
         paths = sorted(row[0] for row in connection.execute("SELECT path FROM files"))
         assert paths == sorted(world.paths[2] + world.paths[3])
-        for table in ("hot", "keys", "leftovers"):
+        for table in ("hot", "keys"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     for path in paths:
         assert opened.place.read(path, [(0, 10**6)]) == world.cold.read(path, [(0, 10**6)])

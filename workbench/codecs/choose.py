@@ -20,7 +20,7 @@ __all__ = ["decode", "decode_into", "encode"]
 
 _READ_ONLY = (2, 3, 6, 7)
 """`decimal`, `pco`, `pco-int`: `narrow` and `page` write the same smaller. `gorilla`: it is there for other programs;
-of measured chunks it was never the smallest, and whoever reads one waits until numba is loaded."""
+of real chunks of 480 samples and more it was never the smallest, and whoever reads one waits until numba is loaded."""
 
 _EFFORTS = ("best", "fast")
 _NAMES = {"f": "float64", "i": "int64"}

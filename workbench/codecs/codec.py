@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Codec", "same_bits"]
+__all__ = ["Array", "Codec", "distinct", "same_bits"]
 
 Array: TypeAlias = npt.NDArray[Any]
 """A one-dimensional contiguous array of float64 or int64."""
@@ -37,6 +38,12 @@ class Codec(Protocol):
     def decode(self, data: bytes, out: Array) -> None:
         """Fill `out` (its length and dtype are those of what was encoded) from bytes, or raise `ValueError`."""
         ...
+
+
+def distinct(array: Array) -> int:
+    """Return how many different bit patterns an array of 8-byte items holds; sorting is faster than hashing here."""
+    ordered = np.sort(array.view(np.int64))
+    return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def same_bits(left: Array, right: Array) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from workbench.codecs import integers, table, varint
-from workbench.codecs.codec import Array
+from workbench.codecs.codec import Array, distinct
 
 __all__ = ["Dictionary"]
 
@@ -26,9 +26,9 @@ class Dictionary:
 
     def encode(self, array: Array) -> bytes | None:
         """Return the bytes, or None when fewer than half of the values are repetitions."""
-        bits, places = np.unique(array.view(np.int64), return_inverse=True)
-        if len(bits) > min(len(array) // 2, _LARGEST):
+        if distinct(array) > min(len(array) // 2, _LARGEST):
             return None
+        bits, places = np.unique(array.view(np.int64), return_inverse=True)
         inner = table.plain(bits.view(np.float64))
         if inner is None:
             return None

@@ -18,7 +18,7 @@ __all__ = ["Narrow"]
 
 _EXPONENT, _EXCEPTIONS, _TIMES = 0x1F, 0x20, 0x40
 _NONE = np.empty(0, np.uint32)
-_TRIED = ("none", "first", "second", "lookback", "steps")
+_TRIED = ("none", "first", "second", "steps")
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,23 @@ class Narrow:
     dtypes: ClassVar[tuple[str, ...]] = ("float64", "int64")
 
     def encode(self, array: Array) -> bytes | None:
-        """Return the bytes, or None when more than one float in eight is no short decimal."""
+        """Return the bytes, or None when more than one float in eight ("fast": in 64) is no short decimal."""
         if len(array) > page.LONGEST:
             return None
         if array.dtype.kind == "i":
             return b"\x00" + self._pack(array)
-        found = scale.find(array, inverse=self.effort == "best")
-        if found is None:
+        found = scale.find(array, inverse=True)
+        if found is None or (self.effort == "fast" and len(found.bad) * scale.MANY > len(array)):
             return None
         head = found.exponent | (_TIMES if found.times else 0)
         if not len(found.bad):
             return bytes((head,)) + self._pack(found.integers)
         return bytes((head | _EXCEPTIONS,)) + scale.write_exceptions(array, found.bad) + self._pack(found.integers)
+
+    @staticmethod
+    def exceptions(data: bytes) -> int:
+        """Return how many values are exceptions in what `encode` returned."""
+        return int.from_bytes(data[1:5], "little") if data[0] & _EXCEPTIONS else 0
 
     def _pack(self, numbers: Array) -> bytes:
         return integers.pack(numbers, ("first",), 4) if self.effort == "fast" else integers.pack(numbers, _TRIED)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pcodec import ChunkConfig, DeltaSpec, PagingSpec, wrapped
 
-from workbench.codecs.codec import Array
+from workbench.codecs.codec import Array, distinct
 
 __all__ = ["FOREIGN", "LONGEST", "SLOWER", "Page", "pack", "unpack"]
 
@@ -29,7 +29,6 @@ FOREIGN = 0x80
 """The bit of the mark that says a header stands before the page."""
 
 _KNOWN = b"\x04\x01"
-_TRIED = ("none", "first", "lookback")
 _TYPES = {
     np.dtype(np.float64): "f64",
     np.dtype(np.int64): "i64",
@@ -129,7 +128,11 @@ class Page:
         """Return the page, or None when the array is too long for one."""
         if len(array) > LONGEST:
             return None
-        mark, body = pack(array, ("auto",), 4) if self.effort == "fast" else pack(array, _TRIED)
+        if self.effort == "fast":
+            mark, body = pack(array, ("first",), 4)
+        else:
+            repeats = distinct(array) * 10 <= len(array) * 9
+            mark, body = pack(array, ("none", "first", "lookback") if repeats else ("none", "first"))
         return bytes((mark,)) + body
 
     def decode(self, data: bytes, out: Array) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from workbench.codecs.codec import Array
 
-__all__ = ["EXACT", "INVERSES", "POWERS", "Scaled", "find", "read_exceptions", "write_exceptions"]
+__all__ = ["EXACT", "INVERSES", "MANY", "POWERS", "Scaled", "find", "read_exceptions", "write_exceptions"]
 
 POWERS = 10.0 ** np.arange(23)
 """The powers of ten that float64 holds exactly."""
@@ -28,6 +28,9 @@ INVERSES = np.array([float(f"1e-{e}") for e in range(len(POWERS))])
 
 EXACT = 2.0**53
 """Up to here float64 holds every integer."""
+
+MANY = 64
+"""More than one exception in so many values is a reason to try another form."""
 
 _PROBE = 12
 _DIGIT = 3.33
@@ -57,14 +60,15 @@ def find(array: Array, powers: int = len(POWERS), inverse: bool = False) -> Scal
     powers : int
         How many powers of ten to consider, from 10**0 on.
     inverse : bool
-        Whether multiplication by 10**-exponent is tried after division has failed.
+        Whether multiplication by 10**-exponent is tried, too, where division leaves many exceptions.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        for times in (False, True) if inverse else (False,):
-            found = _find(array, powers, times)
-            if found is not None:
-                return found
-    return None
+        found = _find(array, powers, False)
+        if inverse and (found is None or len(found.bad) * MANY > len(array)):
+            other = _find(array, powers, True)
+            if other is not None and (found is None or len(other.bad) < len(found.bad)):
+                return other
+    return found
 
 
 def _find(array: Array, powers: int, times: bool) -> Scaled | None:

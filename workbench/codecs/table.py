@@ -10,6 +10,7 @@ from functools import cache
 from workbench.codecs.codec import Array, Codec
 from workbench.codecs.narrow import Narrow
 from workbench.codecs.page import SLOWER, Page
+from workbench.codecs.scale import MANY
 from workbench.errors import InvalidInput
 
 __all__ = ["PLAIN", "by_id", "installed", "plain", "weight"]
@@ -63,15 +64,17 @@ def plain(array: Array, effort: str = "best") -> tuple[int, bytes] | None:
     ----------
     array : ndarray of float64 or int64, shape (n,), n >= 1, contiguous
     effort : {"best", "fast"}
-        "fast" takes the first that applies: decimals, or floats as they are.
+        Decimals are taken as such where that leaves few exceptions; else "best" tries everything, "fast" takes the
+        floats as they are.
     """
     narrow = Narrow(effort).encode(array)
-    if narrow is not None:
+    if narrow is not None and Narrow.exceptions(narrow) * MANY <= len(array):
         return Narrow.id, narrow
-    if effort == "fast" or array.dtype.kind == "i":
+    if effort == "fast":
         page = Page(effort).encode(array)
         return None if page is None else (Page.id, page)
-    found = [(i, blob) for i in PLAIN[1:] if (blob := by_id(i).encode(array)) is not None]
+    forms = [(i, by_id(i).encode(array)) for i in PLAIN[1:]] if array.dtype.kind == "f" else []
+    found = [(i, blob) for i, blob in [(Narrow.id, narrow), *forms] if blob is not None]
     return min(found, key=weight, default=None)
 
 

@@ -23,7 +23,7 @@ __all__ = ["build_metrics", "check_metrics", "grid", "labels_of"]
 def build_metrics(
     values: npt.NDArray[np.float64],
     time: npt.NDArray[np.datetime64],
-    labels: pd.DataFrame | Sequence[Mapping[str, str]],
+    labels: pd.DataFrame | Mapping[str, npt.NDArray[np.object_]] | Sequence[Mapping[str, str]],
     attrs: Mapping[str, object] | None = None,
 ) -> xr.DataArray:
     """Return a metrics array.
@@ -32,23 +32,35 @@ def build_metrics(
     ----------
     values : ndarray of float64, shape (n, t)
     time : ndarray of datetime64, shape (t,)
-    labels : DataFrame or sequence of mappings, n rows
+    labels : DataFrame, mapping of str to arrays of str objects, or sequence of mappings, n rows
         An absent label is ""; columns that are "" everywhere are dropped.
     attrs : mapping, optional
         `unit`, `kind` and the like.
     """
-    table = labels if isinstance(labels, pd.DataFrame) else pd.DataFrame(list(labels), index=range(len(labels)))
-    given = {str(name): _texts(table[name]) for name in sorted(table.columns, key=str)}
-    columns = {_coordinate(name): values for name, values in given.items() if (values != "").any()}
-    if "metric" not in columns:
-        columns = {"metric": np.full(len(table), "", object), **columns}
-    instants = np.asarray(time).astype("datetime64[ns]")
+    if isinstance(labels, pd.DataFrame):
+        given = {str(name): _texts(labels[name]) for name in sorted(labels.columns, key=str)}
+    elif isinstance(labels, Mapping):
+        given = {str(name): values for name, values in sorted(labels.items())}
+    else:
+        table = pd.DataFrame(list(labels), index=range(len(labels)))
+        given = {str(name): _texts(table[name]) for name in sorted(table.columns, key=str)}
     block = np.asarray(values, np.float64)
-    if block.shape != (len(table), len(instants)):
-        raise ShapeError(f"values have shape {block.shape}; {len(table)} series and {len(instants)} times were given.")
-    array = xr.DataArray(block, dims=("series", "time"), coords={"time": instants}, attrs=dict(attrs or {}))
+    instants = np.asarray(time).astype("datetime64[ns]")
+    n = len(next(iter(given.values()), ())) if isinstance(labels, Mapping) else len(labels)
+    if block.shape != (n, len(instants)):
+        raise ShapeError(f"values have shape {block.shape}; {n} series and {len(instants)} times were given.")
+    columns = {_coordinate(name): text for name, text in given.items() if (text != "").any()}
+    if "metric" not in columns:
+        columns = {"metric": np.full(n, "", object), **columns}
     index = LabelIndex(columns)
-    return array.assign_coords(xr.Coordinates(index.create_variables(), dict.fromkeys(columns, index)))
+    clock = xr.indexes.PandasIndex(pd.DatetimeIndex(instants), "time")
+    # What `assign_coords` would find out by looking at every label again is known here.
+    return xr.DataArray(
+        xr.Variable(("series", "time"), block, dict(attrs or {})),
+        coords={"time": clock.create_variables()["time"], **index.create_variables()},
+        indexes={"time": clock, **dict.fromkeys(columns, index)},
+        fastpath=True,
+    )
 
 
 def _texts(column: pd.Series) -> npt.NDArray[np.object_]:

@@ -112,8 +112,8 @@ def check(folder: Path, catalog: Catalog) -> list[str]:
         sentence = _damaged(folder) if known is None else _missing(catalog, seq, known)
         transaction.execute("UPDATE meta SET value = ? WHERE name = 'seq'", (max(seq, known or 0),))
         transaction.execute(
-            "INSERT INTO damage (id, at, text) SELECT coalesce(max(id), 0) + 1, ?, ? FROM damage",
-            (time.time_ns(), sentence),
+            "INSERT INTO notes (kind, name, at, text) VALUES ('damage', ?, ?, ?) ON CONFLICT DO NOTHING",
+            (f"{seq}-{known}", time.time_ns(), sentence),
         )
     if known is None:
         acknowledge(folder, catalog, seq)
@@ -125,7 +125,7 @@ def problems(folder: Path, catalog: Catalog) -> list[str]:
     """Return a sentence for each loss that was noticed, now or when the store was opened for writing; [] when none."""
     known = _read(folder) if catalog.path.name == CATALOG else 0
     with catalog.read() as transaction:
-        noticed = transaction.execute("SELECT at, text FROM damage ORDER BY id").fetchall()
+        noticed = transaction.execute("SELECT at, text FROM notes WHERE kind = 'damage' ORDER BY at").fetchall()
     found = [f"noticed on {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(at / 1e9))}: {text}" for at, text in noticed]
     if known is None:
         found.append(_damaged(folder))

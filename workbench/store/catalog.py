@@ -113,8 +113,11 @@ class Catalog(ABC):
         """Return one sentence for an error of the database, None for any other."""
 
     @abstractmethod
-    def shrink(self) -> None:
-        """Give the space that sealing freed back to the disk, as far as nobody is in the way."""
+    def shrink(self) -> bool:
+        """Give the space that sealing freed back to the disk; return whether all that was committed is there for good.
+
+        False when somebody is in the way: a damaged log could undo what was committed last.
+        """
 
     @abstractmethod
     def vacuum(self) -> None:

@@ -151,13 +151,31 @@ def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fa
         {
             "series_id": flat.series[bounds[:-1]],
             "time_group": group.astype(np.int32),
-            **columns,
+            **_told_once(columns),
             "time_codec": pa.array([t[0] for t in times], pa.uint8()),
             "time_blob": pa.array([t[1] for t in times], pa.binary()),
             "codec": pa.array([v[0] for v in values], pa.uint8()),
             "blob": pa.array([v[1] for v in values], pa.binary()),
         }
     )
+
+
+def _told_once(columns: dict[str, npt.NDArray[Any]]) -> dict[str, pa.Array]:
+    """Return statistics with null where they say what another does: most series never change or only rise.
+
+    `last` is null when it is `first`, `min` when it is `first`, `max` when it is `last`, `increase` when it is
+    `last - first`, `t_first` when it is `t_min`, `t_last` when it is `t_max`.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        rise = columns["last"] - columns["first"]
+    same = {"min": columns["first"], "max": columns["last"], "last": columns["first"], "increase": rise}
+    same |= {"t_first": columns["t_min"], "t_last": columns["t_max"]}
+    out = {}
+    for name, values in columns.items():
+        other = same.get(name)
+        mask = None if other is None else values.view(np.int64) == other.view(np.int64)
+        out[name] = pa.array(values, mask=mask, from_pandas=False)
+    return out
 
 
 def _encoded(value: npt.NDArray[np.float64], edges: list[int], effort: str) -> list[tuple[int, bytes]]:

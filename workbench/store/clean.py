@@ -15,6 +15,8 @@ from workbench.store.places import Folder
 
 __all__ = ["tidy"]
 
+_NAMED = "SELECT path FROM files UNION SELECT name FROM notes WHERE kind = 'leftover'"
+
 
 def tidy(place: Folder, catalog: Catalog, grace_s: float | None = None) -> int:
     """Forget local segments retired longer than the grace period ago, remove files without a name; return how many.
@@ -29,17 +31,18 @@ def tidy(place: Folder, catalog: Catalog, grace_s: float | None = None) -> int:
     """
     grace_s = files.GRACE_S if grace_s is None else grace_s
     oldest = (time.time_ns() - int(grace_s * 1e9),)
+    if not catalog.shrink():  # a damaged log could bring segments back whose files are gone: another time
+        return 0
     old = "SELECT id FROM segments WHERE retired < ? AND tier = 'warm'"
-    with catalog.write() as connection:
+    with catalog.read() as connection:
         gone = connection.execute(f"SELECT path FROM files WHERE segment IN ({old})", oldest).fetchall()
+    for (path,) in gone:  # files first: whoever is killed in between, their names are found again
+        place.delete(path)
+        reach("delete.file")
+    with catalog.write() as connection:
         for table in ("files", "chunks"):
             connection.execute(f"DELETE FROM {table} WHERE segment IN ({old})", oldest)
         connection.execute("DELETE FROM segments WHERE retired < ? AND tier = 'warm'", oldest)
-        named = {row[0] for row in connection.execute("SELECT path FROM files UNION SELECT path FROM leftovers")}
+        named = {row[0] for row in connection.execute(_NAMED)}
     reach("delete.committed")
-    for (path,) in gone:
-        place.delete(path)
-        reach("delete.file")
-    removed = files.sweep(place, named, grace_s)
-    catalog.shrink()
-    return len(gone) + removed
+    return len(gone) + files.sweep(place, named, grace_s)

@@ -21,15 +21,15 @@ POINTS = (
 """Every point, in the order of a store's life; `operation.what has just been done`."""
 
 _VARIABLE = "WORKBENCH_CRASH_AT"
+_WANTED = os.environ.get(_VARIABLE, "")
 _reached: Counter[str] = Counter()
 
 
 def reach(point: str) -> None:
     """Kill the process (SIGKILL) when `$WORKBENCH_CRASH_AT` is this point, or `point:n` and this is the n-th time."""
-    wanted = os.environ.get(_VARIABLE)
-    if not wanted:
+    if not _WANTED:
         return
-    name, _, nth = wanted.partition(":")
+    name, _, nth = _WANTED.partition(":")
     if name == point:
         _reached[point] += 1
         if _reached[point] >= int(nth or 1):

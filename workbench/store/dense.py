@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from workbench import codecs
 from workbench.errors import StoreError
-from workbench.store.metrics import Chunks, HotSamples
+from workbench.store.hot_samples import HotSamples
+from workbench.store.metrics import Chunks
 
 __all__ = ["fill", "of_flat", "steps_of"]
 
@@ -113,7 +114,7 @@ def _fill_one(
     if bad:
         return False
     known: dict[int, _Spot] = {}
-    decoded: dict[tuple[int, int], _Block] = {}
+    decoded: dict[tuple[int, int, int], _Block] = {}
     scratch = np.empty(int(index.count[group].max(initial=0)))
     decode, counts = codecs.decode_into, index.count.tolist()
     work = zip(blob.tolist(), index.codec[rows].tolist(), group.tolist(), target.tolist(), strict=True)
@@ -134,11 +135,11 @@ def _fill_one(
             count = counts[g]
             if spot.at is None and spot.end - spot.begin == count:
                 view = row[first : first + count]
-                if (number, codec) in decoded:
-                    view[:] = decoded[number, codec]
+                if (number, codec, count) in decoded:
+                    view[:] = decoded[number, codec, count]
                 else:
                     decode(codec, raw[number], view)
-                    decoded[number, codec] = view
+                    decoded[number, codec, count] = view
                 continue
             decode(codec, raw[number], scratch[:count])
             if spot.at is None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workbench.store.metrics import Chunks, HotSamples
+from workbench.store.hot_samples import HotSamples
+from workbench.store.metrics import Chunks
 
 __all__ = ["gather"]
 

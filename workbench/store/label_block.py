@@ -31,7 +31,10 @@ _FEW = 64
 class Read(Protocol):
     """One label of a part's series, whether stored or held in memory."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """How many distinct values there are."""
+        ...
 
     def codes(self) -> Codes:
         """Return a code per series, 0 where the label is absent."""
@@ -97,7 +100,8 @@ class Held:
 def _index_in(texts: Any, values: Any) -> _Ints:
     """Return the place of each text in `values`, -1 for what is not there."""
     found = pc.index_in(texts, value_set=values).to_numpy(zero_copy_only=False)
-    return np.nan_to_num(found, nan=-1).astype(np.int64)
+    places: _Ints = np.nan_to_num(found, nan=-1).astype(np.int64)
+    return places
 
 
 def _code_in(texts: Any, values: Any) -> _Ints:
@@ -157,11 +161,11 @@ class Stored:
             out[mine] = codes_from(raw, n, self.size, rows[mine] - i * piece)
         return out
 
-    def _values(self, wanted: Sequence[int]) -> Any:
+    def _values(self, wanted: Sequence[int], keep: bool = False) -> Any:
         """Return the values of some pieces behind each other."""
         entry = self._entry
         counts = [min(entry.step, entry.size - i * entry.step) for i in wanted]
-        return texts_from(self._raw(entry.text, wanted), counts) if counts else BLANK[:0]
+        return texts_from(self._raw(entry.text, wanted, keep), counts) if counts else BLANK[:0]
 
     def _all(self) -> Any:
         """Return "" and all values, in the order of their codes, of a label with not too many of them."""
@@ -186,7 +190,7 @@ class Stored:
         if self.size <= _FEW * step:
             return self._all().take(pa.array(codes))
         pieces = np.unique((codes[codes > 0] - 1) // step)
-        values = pa.concat_arrays([BLANK, self._values(pieces.tolist())])
+        values = pa.concat_arrays([BLANK, self._values(pieces.tolist(), keep=True)])
         place, inside = np.divmod(codes.astype(np.int64) - 1, step)
         at = 1 + np.searchsorted(pieces, place) * step + inside  # every piece but the very last is full
         return values.take(pa.array(np.where(codes > 0, at, 0)))
@@ -205,7 +209,7 @@ class Stored:
         out = np.where(pc.equal(texts, "").to_numpy(zero_copy_only=False), 0, -1)
         wanted = np.unique(piece[piece >= 0])
         if len(wanted):
-            place = _index_in(texts, self._values(wanted.tolist()))
+            place = _index_in(texts, self._values(wanted.tolist(), keep=True))
             hit = np.flatnonzero((place >= 0) & (piece >= 0))
             out[hit] = 1 + wanted[place[hit] // step] * step + place[hit] % step  # every piece but the last is full
         return out
@@ -218,7 +222,7 @@ class Stored:
             fence, start = self._fence(), prefix.encode()
             low = max(bisect_right(fence, start) - 1, 0)
             high = bisect_left(fence, start + b"\xff")
-        return 1 + low * step, self._values(range(low, high))
+        return 1 + low * step, self._values(range(low, high), keep=bool(prefix))
 
     def dictionary(self) -> bytes | None:
         """Return bytes that only columns with the same values have, None where that would cost more than it saves."""

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from workbench.signals import Matcher
-from workbench.store.label_block import Part, Read
+from workbench.store.label_block import Held, Part, Read
+from workbench.store.label_known import Keyring
 from workbench.store.label_rows import Pantry
 from workbench.store.labels import Codes, Column
 
@@ -21,7 +23,7 @@ __all__ = ["find", "frame", "literals", "match", "prefix", "said_of"]
 _Ints = npt.NDArray[np.int64]
 _Rows = npt.NDArray[np.intp]
 
-_STR = pd.StringDtype(na_value=np.nan)
+_STR: Any = pd.StringDtype(na_value=np.nan)
 _PLAIN = re.compile(r"(?:[\w \-:/,=@%#~!'\"<>;&]|\\[.\-/:+*?|()\[\]{}^$\\])*", re.ASCII)
 _FEW = 4
 _RARE = 16
@@ -71,9 +73,10 @@ def _chosen(column: Read, matcher: Matcher) -> npt.NDArray[np.int64]:
 def _among(codes: Codes, chosen: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.bool_]:
     """Return which codes are among some; `chosen` is increasing."""
     if len(chosen) > 1 and chosen[-1] - chosen[0] == len(chosen) - 1:
-        return (codes >= chosen[0]) & (codes <= chosen[-1])
+        inside: npt.NDArray[np.bool_] = (codes >= chosen[0]) & (codes <= chosen[-1])
+        return inside
     if len(chosen) <= _FEW:
-        keep = np.zeros(len(codes), bool)
+        keep: npt.NDArray[np.bool_] = np.zeros(len(codes), bool)
         for code in chosen.tolist():
             keep |= codes == code
         return keep
@@ -176,84 +179,63 @@ def said_of(
             out[i][at] = column.texts(codes).to_numpy(zero_copy_only=False)[places]
     if learned:
         known = np.fromiter(learned, np.int64, len(learned))
-        for at in np.flatnonzero(np.isin(ids, known)).tolist():
-            out[0][at], out[1][at] = learned[int(ids[at])]
+        for i in np.flatnonzero(np.isin(ids, known)).tolist():
+            out[0][i], out[1][i] = learned[int(ids[i])]
     return out
 
 
-def _factor(seed: int, name: str) -> np.uint64:
-    """Return the odd number that the codes of a label are multiplied with; `hash` differs from process to process."""
-    return np.uint64(hash((seed, name)) & (2**64 - 1) | 1)
-
-
-def _keys(part: Part, columns: Mapping[str, Codes], count: int) -> npt.NDArray[np.uint64]:
-    """Return one number per set: equal for equal codes, hardly ever for others."""
-    key = np.zeros(count, np.uint64)
-    for name, codes in columns.items():
-        key += codes.astype(np.uint64) * _factor(part.first, name)
-    return key
-
-
-def _sorted_keys(part: Part, pantry: Pantry) -> tuple[npt.NDArray[np.uint64], _Rows]:
+def _sorted_keys(part: Part, pantry: Pantry, keyring: Keyring) -> tuple[npt.NDArray[np.uint64], _Rows]:
     def make() -> tuple[int, tuple[npt.NDArray[np.uint64], _Rows]]:
-        keys = _keys(part, {name: column.codes() for name, column in part.columns.items()}, part.count)
+        keys = keyring.series(part)
         order = np.argsort(keys)
         return 16 * part.count, (keys[order], order)
 
-    return pantry.get((part.number, "keys"), make) if part.number else make()[1]
+    return pantry.get((part.number, keyring), make) if part.number else make()[1]
 
 
-def _translated(part: Part, columns: Mapping[str, Column], alive: _Rows) -> tuple[_Rows, dict[str, _Ints]]:
-    """Return which sets have values only that occur in a part, and their codes there."""
-    codes: dict[str, _Ints] = {}
-    for name, column in sorted(columns.items(), key=lambda item: len(item[1].values)):
-        mine = column.codes[alive]
-        used = np.unique(mine[mine > 0]).astype(np.int64)
-        read = part.columns.get(name)
-        there = np.full(len(column.values) + 1, -1, np.int64)
-        there[0] = 0
-        if read is not None and len(used):
-            there[used] = read.lookup(column.values.take(pa.array(used - 1)))
-        new = there[mine]
-        kept = new >= 0
-        alive, codes = alive[kept], {n: c[kept] for n, c in codes.items()}
-        if read is not None:
-            codes[name] = new[kept]
-        if not len(alive):
-            break
-    return alive, codes
+def _same(part: Part, rows: _Rows, columns: Mapping[str, Column], sets: _Rows) -> npt.NDArray[np.bool_]:
+    """Return which series of a part have exactly the labels of the sets beside them."""
+    same = np.ones(len(rows), bool)
+    for name in {**part.columns, **columns}:
+        read, column = part.columns.get(name), columns.get(name)
+        if read is None or column is None:
+            held = read.codes_at(rows) if read is not None else columns[name].codes[sets]
+            same &= held == 0
+        else:
+            there = read.texts(read.codes_at(rows))
+            same &= pc.equal(there, Held(column).texts(column.codes[sets])).to_numpy(zero_copy_only=False)
+    return same
 
 
-def find(parts: Sequence[Part], columns: Mapping[str, Column], count: int, pantry: Pantry) -> _Ints:
+def find(
+    parts: Sequence[Part], columns: Mapping[str, Column], keys: npt.NDArray[np.uint64], keyring: Keyring, pantry: Pantry
+) -> _Ints:
     """Return the number of the series that has the very same labels, per label set; 0 where there is none.
 
     Parameters
     ----------
     parts : sequence of Part
     columns : mapping of str to Column
-        Labels of `count` sets.
-    count : int
+        Labels of n sets.
+    keys : ndarray of uint64, shape (n,)
+        The first lane of their keys. The keys of a block are made when they are first needed, 0.4 s for a million.
+    keyring : Keyring
+        What made the keys.
     pantry : Pantry
-        Where the order of a block's keys is kept.
+        Where the keys of blocks are kept, in order.
     """
-    out = np.zeros(count, np.int64)
+    out = np.zeros(len(keys), np.int64)
     for part in reversed(parts):
-        alive, codes = _translated(part, columns, np.flatnonzero(out == 0))
+        alive = np.flatnonzero(out == 0)
         if not len(alive):
-            continue
-        keys, order = _sorted_keys(part, pantry)
-        mine = _keys(part, codes, len(alive))
-        at = np.searchsorted(keys, mine)
+            break
+        known, order = _sorted_keys(part, pantry, keyring)
+        at = np.searchsorted(known, keys[alive])
         while len(alive):
             inside = at < part.count
-            inside[inside] = keys[at[inside]] == mine[inside]
-            alive, at, mine = alive[inside], at[inside], mine[inside]
-            codes = {name: c[inside] for name, c in codes.items()}
-            rows = order[at]
-            same = np.ones(len(alive), bool)
-            for name, column in part.columns.items():
-                same &= column.codes_at(rows) == codes.get(name, 0)
-            out[alive[same]] = rows[same] + part.first
-            alive, at, mine = alive[~same], at[~same] + 1, mine[~same]  # other labels of the same key: look on
-            codes = {name: c[~same] for name, c in codes.items()}
+            inside[inside] = known[at[inside]] == keys[alive[inside]]
+            alive, at = alive[inside], at[inside]
+            same = _same(part, order[at], columns, alive) if len(alive) else np.empty(0, bool)
+            out[alive[same]] = order[at[same]] + part.first
+            alive, at = alive[~same], at[~same] + 1  # other labels under the same key: look on
     return out

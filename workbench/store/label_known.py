@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.store.label_block import Part
 from workbench.store.label_state import merge_from
 from workbench.store.labels import arrow_of, places_of, utf8
 
@@ -38,17 +39,24 @@ class Keyring:
         self._secrets: dict[str, tuple[str, np.uint64]] = {}
         self._last: tuple[Any, Any, _Keys] = (None, None, np.zeros((2, 0), np.uint64))
 
+    def lanes(self, name: str, values: Any, n: int) -> _Keys:
+        """Return what each Arrow text contributes to the first `n` lanes of a key, shape (n, v); nothing if it is ""."""
+        if name not in self._secrets:
+            self._secrets.setdefault(name, (secrets.token_hex(8), np.uint64(secrets.randbits(64) | 1)))
+        secret, factor = self._secrets[name]
+        texts = values.to_numpy(zero_copy_only=False)
+        out = np.empty((n, len(texts)), np.uint64)
+        out[0] = pd.util.hash_array(texts, hash_key=secret, categorize=False)
+        if n > 1:
+            out[1] = np.fromiter(map(hash, texts), np.int64, len(texts)).view(np.uint64) * factor
+        out[:, texts == ""] = 0
+        return out
+
     def _add(self, keys: _Keys, name: str, texts: Any) -> None:
         """Add what Arrow texts of one label contribute to keys of shape (2, n): nothing where they are "" or null."""
-        if name not in self._secrets:
-            self._secrets[name] = secrets.token_hex(8), np.uint64(secrets.randbits(64) | 1)
-        secret, factor = self._secrets[name]
         places, values = places_of(texts)
-        found = values.to_numpy(zero_copy_only=False)
-        lanes = np.zeros((2, len(found) + 1), np.uint64)  # the last is what place -1 stands for
-        lanes[0, :-1] = pd.util.hash_array(found, hash_key=secret, categorize=False)
-        lanes[1, :-1] = np.fromiter(map(hash, found), np.int64, len(found)).view(np.uint64) * factor
-        lanes[:, :-1][:, found == ""] = 0
+        lanes = np.zeros((2, len(values) + 1), np.uint64)  # the last is what place -1 stands for
+        lanes[:, :-1] = self.lanes(name, values, 2)
         keys += lanes.take(places, axis=1)
 
     def labels(self, labels: pd.DataFrame) -> _Keys:
@@ -56,6 +64,14 @@ class Keyring:
         keys = np.zeros((2, len(labels)), np.uint64)
         for i, name in enumerate(labels.columns):
             self._add(keys, f"label {utf8(name)}", arrow_of(labels._mgr.iget_values(i)))
+        return keys
+
+    def series(self, part: Part) -> _Keys:
+        """Return the first lane of the keys of a part's series, shape (n,)."""
+        keys = np.zeros(part.count, np.uint64)
+        for name, column in part.columns.items():
+            first = self.lanes(f"label {name}", column.span("")[1], 1)[0]
+            keys += np.append(np.uint64(0), first).take(column.codes())
         return keys
 
     def about(self, kind: _Objects, unit: _Objects) -> _Keys:

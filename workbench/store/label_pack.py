@@ -200,7 +200,7 @@ def codes_from(raw: Raw, n: int, size: int, rows: npt.NDArray[np.intp] | None = 
     """Return codes from their planes, all `n` or those of some rows."""
     planes = np.frombuffer(raw, np.uint8).reshape(_width(size), n)
     planes = planes if rows is None else planes[:, rows]
-    codes = planes[0].astype(smallest(size), copy=False)
+    codes: Codes = planes[0].astype(smallest(size), copy=False)
     for i, plane in enumerate(planes[1:], 1):
         codes |= plane.astype(codes.dtype) << np.uint8(8 * i)
     return codes

@@ -15,6 +15,7 @@ from workbench.errors import StoreError
 from workbench.store.catalog import Catalog, Transaction
 from workbench.store.label_find import find, said_of
 from workbench.store.label_fold import fold
+from workbench.store.label_known import Keyring
 from workbench.store.label_rows import Pantry, claim, read_rows
 from workbench.store.label_sources import admit
 from workbench.store.label_state import Sets, State, recent_crc, recent_row
@@ -43,6 +44,8 @@ class Given:
     ----------
     labels : DataFrame, m rows
     sets : Sets, m sets
+    keys : ndarray of uint64, shape (m,)
+        The first lane of their keys.
     kind, unit : ndarray of str objects, shape (m,)
         "unknown" and "" where nothing was said.
     place : ndarray of int64, shape (n,)
@@ -51,6 +54,7 @@ class Given:
 
     labels: pd.DataFrame
     sets: Sets
+    keys: npt.NDArray[np.uint64]
     kind: _Objects
     unit: _Objects
     place: _Ints
@@ -68,7 +72,7 @@ class Given:
             rows = np.flatnonzero(said != nothing)
             out[place[rows]] = said[rows]  # of several that were said the last one stays
         sets = Sets(len(order), columns_of_frame(labels), (_column(kinds), _column(units)))
-        return cls(labels, sets, kinds, units, place)
+        return cls(labels, sets, keys[0][first[order]], kinds, units, place)
 
 
 def _column(texts: _Objects) -> Column:
@@ -77,7 +81,9 @@ def _column(texts: _Objects) -> Column:
     return sorted_column(codes[places], values)
 
 
-def register(catalog: Catalog, index: SeriesIndex, given: Given, source: str | None, limit: int | None) -> _Ints:
+def register(
+    catalog: Catalog, index: SeriesIndex, keyring: Keyring, given: Given, source: str | None, limit: int | None
+) -> _Ints:
     """Return the number of every row that was given; -1 for new series beyond the source's limit.
 
     What is known to all already costs no write transaction.
@@ -91,13 +97,13 @@ def register(catalog: Catalog, index: SeriesIndex, given: Given, source: str | N
         index.refresh(connection)
 
     def look(state: State, pantry: Pantry) -> tuple[State, _Ints, bool]:
-        ids = find(state.parts(pantry), given.sets.columns, given.sets.count, pantry)
+        ids = find(state.parts(pantry), given.sets.columns, given.keys, keyring, pantry)
         return state, ids, bool(_corrections(state, pantry, given, ids)[0].any())
 
     state, ids, wrong = index.ask(look)
     if wrong or not ids.all():
         with catalog.write() as connection:
-            ids = _write(connection, index, given, (state, ids), source, limit)
+            ids = _write(connection, index, keyring, given, (state, ids), source, limit)
     return ids[given.place]
 
 
@@ -116,6 +122,7 @@ def _corrections(state: State, pantry: Pantry, given: Given, ids: _Ints) -> tupl
 def _write(
     connection: Transaction,
     index: SeriesIndex,
+    keyring: Keyring,
     given: Given,
     seen: tuple[State, _Ints],
     source: str | None,
@@ -126,8 +133,7 @@ def _write(
     pantry = Pantry(lambda numbers, what: read_rows(connection, numbers, what), index.shelf)
     missing = np.flatnonzero(ids == 0)
     if state is not before and len(missing):
-        some = given.sets.take(missing)
-        ids[missing] = find(state.parts(pantry), some.columns, some.count, pantry)
+        ids[missing] = find(state.parts(pantry), given.sets.take(missing).columns, given.keys[missing], keyring, pantry)
     wrong, kind, unit = _corrections(state, pantry, given, ids)
     new = np.flatnonzero(ids == 0)
     if source is not None and limit is not None and len(new):

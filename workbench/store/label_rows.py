@@ -17,7 +17,7 @@ import zstandard
 from workbench.errors import StoreError
 from workbench.store.catalog import Transaction
 
-__all__ = ["Moved", "Pantry", "Shelf", "claim", "pack", "read_heads", "read_rows", "row_crc", "unpack", "write_rows"]
+__all__ = ["Moved", "Pantry", "Shelf", "claim", "pack", "read_rows", "row_crc", "unpack", "write_rows"]
 
 _T = TypeVar("_T")
 
@@ -46,8 +46,8 @@ def row_crc(number: int, data: bytes) -> int:
 
 
 def pack(raw: bytes, hard: bool = False) -> bytes:
-    """Return bytes compressed, as hard as it goes where there are few of them."""
-    level = 19 if hard and len(raw) <= _SMALL else 6
+    """Return bytes compressed; `hard` is for heads, which small stores consist of."""
+    level = 15 if hard and len(raw) <= _SMALL else 6
     if level not in _tools.pack:
         _tools.pack[level] = zstandard.ZstdCompressor(level=level, write_checksum=False)
     return bytes(_tools.pack[level].compress(raw))
@@ -84,12 +84,6 @@ def read_rows(transaction: Transaction, numbers: Sequence[int], what: str) -> di
     if len(found) < len(numbers):
         raise Moved(f"the label index lacks rows, {what}: restore the catalog.")
     return found
-
-
-def read_heads(transaction: Transaction) -> dict[int, bytes]:
-    """Return the content of all heads by row number."""
-    rows = transaction.execute("SELECT id, data, crc32 FROM labels WHERE id < 0").fetchall()
-    return {number: _checked(number, data, crc32, "the head of a block") for number, data, crc32 in rows}
 
 
 def write_rows(transaction: Transaction, rows: Iterable[tuple[int, bytes]]) -> None:

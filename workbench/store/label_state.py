@@ -25,7 +25,7 @@ from workbench.errors import StoreError
 from workbench.store.catalog import Transaction
 from workbench.store.label_block import Held, Part, View
 from workbench.store.label_pack import Block
-from workbench.store.label_rows import Pantry, read_heads
+from workbench.store.label_rows import Pantry, read_rows
 from workbench.store.labels import Column, columns_of_sets, joined
 
 __all__ = ["Sets", "State", "counters", "merge_from", "read_state", "recent_crc", "recent_row"]
@@ -171,6 +171,15 @@ def _tiled(spans: Iterable[tuple[int, int]], size: int) -> None:
         raise StoreError(f"the label index has {at - 1} of {size} series, then a gap: restore the catalog.")
 
 
+def _blocks(transaction: Transaction, old: Sequence[Block]) -> list[Block]:
+    """Return all blocks in the order of their series; heads never change, so those of old ones are not read again."""
+    known = {block.number: block for block in old}
+    numbers = [number for (number,) in transaction.execute("SELECT id FROM labels WHERE id < 0").fetchall()]
+    new = read_rows(transaction, [number for number in numbers if number not in known], "the head of a block")
+    blocks = [known.get(number) or Block.of(number, new[number]) for number in numbers]
+    return sorted(blocks, key=lambda block: block.first)
+
+
 def read_state(transaction: Transaction, old: State | None = None) -> State:
     """Return what the index holds; of `old` what still is true is used.
 
@@ -187,8 +196,7 @@ def read_state(transaction: Transaction, old: State | None = None) -> State:
         if [row[0] for row in rows] != list(range(old.size + 1, size + 1)):
             raise StoreError(f"the label index has a gap after series {old.size} of {size}: restore the catalog.")
         return old.extended(rows)
-    heads = read_heads(transaction)
-    blocks = sorted((Block.of(number, raw) for number, raw in heads.items()), key=lambda block: block.first)
+    blocks = _blocks(transaction, old.blocks if old is not None else ())
     rows = _recent(transaction, 0)
     folded = sum(block.count for block in blocks)
     learned = {number: (kind, unit) for number, labels, kind, unit in rows if labels is None}

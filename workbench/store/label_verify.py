@@ -37,9 +37,8 @@ def verify_series(transaction: Transaction) -> list[str]:
     if states:
         used = {n for block in states[0].blocks for n in (block.number, *block.rows())}
         rows = [number for (number,) in transaction.execute("SELECT id FROM labels ORDER BY id").fetchall()]
-        for number in rows:
-            if number not in used:
-                problems.append(f"row {number} of the label index belongs to no block: restore the catalog.")
+        stray = [number for number in rows if number not in used]
+        problems += [f"row {number} of the label index belongs to no block: restore the catalog." for number in stray]
         (last,) = transaction.execute("SELECT value FROM meta WHERE name = 'labels'").fetchone() or (0,)
         if rows and last < max(map(abs, used), default=0):
             problems.append(f"the counter of rows of the label index stands at {last}: restore the catalog.")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +25,7 @@ __all__ = [
     "YOUNG",
     "ChunkCache",
     "Chunks",
-    "HotSamples",
     "Layout",
-    "flat_of_hot",
-    "hot_table",
     "load_index",
     "write_segment",
 ]
@@ -58,48 +54,6 @@ YOUNG = Layout(CHUNK, 0, "fast", 1)
 
 COMPACTED = Layout(LONG, TAIL, "best", 19)
 """What compaction makes: small."""
-
-
-def hot_table(ids: _Ints, offsets: _Ints, time: _Ints, value: npt.NDArray[np.float64]) -> pa.Table:
-    """Return one row per series (`series_id`, `time` and `value` lists), series without samples left out."""
-    kept = np.flatnonzero(np.diff(offsets))
-    edges = pa.array(np.append(offsets[kept], offsets[-1]).astype(np.int32))
-    return pa.table(
-        {
-            "series_id": ids[kept],
-            "time": pa.ListArray.from_arrays(edges, pa.array(time)),
-            "value": pa.ListArray.from_arrays(edges, pa.array(value)),
-        }
-    )
-
-
-@dataclass(frozen=True)
-class HotSamples:
-    """One hot row unpacked: series `i` of `ids` owns `offsets[i]` to `offsets[i + 1]`; `rank` is its write number."""
-
-    rank: int
-    ids: _Ints
-    offsets: _Ints
-    time: _Ints
-    value: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, rank: int, table: pa.Table) -> HotSamples:
-        """Return the arrays of a hot table, not copied."""
-        time, value = table["time"].combine_chunks(), table["value"].combine_chunks()
-        if isinstance(time, pa.ChunkedArray):
-            time, value = time.chunk(0), value.chunk(0)
-        offsets = time.offsets.to_numpy().astype(np.int64)
-        return cls(rank, table["series_id"].to_numpy(), offsets, time.values.to_numpy(), value.values.to_numpy())
-
-
-def flat_of_hot(rows: Sequence[HotSamples]) -> Flat:
-    """Return the samples of hot rows, in the order they were written."""
-    return Flat(
-        np.concatenate([np.repeat(r.ids, np.diff(r.offsets)) for r in rows]),
-        np.concatenate([r.time for r in rows]),
-        np.concatenate([r.value for r in rows]),
-    )
 
 
 def write_segment(
@@ -145,6 +99,7 @@ class Chunks:
         self.index = index
         self.bytes = index.nbytes
         self.name = f"{place.url}/{file.path}"
+        self.url, self.file = place.url, file
         self._place, self._path = place, file.path
 
     def fill(

@@ -298,9 +298,10 @@ class PostgresCatalog(Catalog):
                 if not self._lost(error):
                     raise
 
-    def shrink(self) -> None:
-        """Let the server give back what sealing freed at the end of its files, unless somebody is in the way."""
+    def shrink(self) -> bool:
+        """Let the server give back what sealing freed at the end of its files; it looks after its own log."""
         self._vacuum("TRUNCATE", ["hot"])
+        return True
 
     def vacuum(self) -> None:
         """Let the server rewrite small tables that nobody uses now, and free the space of gone rows in the others."""

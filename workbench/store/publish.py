@@ -44,7 +44,7 @@ _LARGEST = 64 * 2**30
 _TRIES = 5
 _COLD = "tier = 'cold' AND retired IS NULL"
 _OF_COLD = f"segment IN (SELECT id FROM segments WHERE {_COLD})"
-_LEFT_OUT = {"hot": "1 = 0", "keys": "1 = 0", "leftovers": "1 = 0", "segments": _COLD, "files": _OF_COLD,
+_LEFT_OUT = {"hot": "1 = 0", "keys": "1 = 0", "notes": "kind = 'place'", "segments": _COLD, "files": _OF_COLD,
              "chunks": _OF_COLD}  # fmt: skip
 _NUMBERS = ("format", "number", "seq", "cold", "bytes", "crc32", "size", "raw_crc32")
 _NOTHING = row_crc()

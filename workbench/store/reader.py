@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +21,31 @@ from workbench.store import dense, frames, metrics, profiles, rows
 from workbench.store.catalog import Catalog
 from workbench.store.files import Gone
 from workbench.store.gather import gather
+from workbench.store.hot_samples import HotSamples
 from workbench.store.places import Place
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import HotCache, Segment, Snapshot, take
 from workbench.store.tier import Tiers
 
-__all__ = ["Reader"]
+__all__ = ["Plan", "Reader"]
 
 _T = TypeVar("_T")
 _Ints = npt.NDArray[np.int64]
 _TRIES = 10
+
+
+class Plan(NamedTuple):
+    """What a question about samples needs: series numbers, segments with their ranks, hot rows, and how many series."""
+
+    ids: _Ints
+    chunks: list[tuple[int, metrics.Chunks]]
+    hot: list[HotSamples]
+    size: int
+
+    def holding(self) -> _Ints:
+        """Return the series that any of it has chunks or hot samples of."""
+        held = [chunks.index.series for _, chunks in self.chunks] + [hot.ids for hot in self.hot]
+        return np.intersect1d(self.ids, np.concatenate([np.empty(0, np.int64), *held]))
 
 
 class Reader:
@@ -87,7 +102,7 @@ class Reader:
 
     def _chosen(
         self, matchers: Sequence[Matcher], start: int, end: int
-    ) -> tuple[_Ints, list[tuple[int, metrics.Chunks]], list[metrics.HotSamples]]:
+    ) -> tuple[_Ints, list[tuple[int, metrics.Chunks]], list[HotSamples]]:
         """Return the matching series, and the segments and hot rows that may hold samples of them in [start, end)."""
         with self._catalog.read() as connection:
             self.index.refresh(connection)
@@ -97,16 +112,21 @@ class Reader:
         segments = [s for s in snapshot.segments if _touches(s.series, ids)]
         packed = self.packed(segments)
         chunks = [(s.rank, self.chunks(s, packed.get(s.id))) for s in segments]
-        return ids, chunks, [metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in snapshot.hot]
+        return ids, chunks, [h.samples for h in snapshot.hot]
 
     def chunks(self, segment: Segment, packed: bytes | None) -> metrics.Chunks:
         """Return the chunks of a metrics segment; `packed` as `packed()` returned it."""
         return self._chunks.get(self.place(segment), segment.files[0], packed)
 
+    def plan(self, matchers: Sequence[Matcher], start: int, end: int) -> Plan:
+        """Return what would have to be read for the matching series in [start, end)."""
+        ids, chunks, hot = self._again(lambda: self._chosen(matchers, start, end))
+        return Plan(ids, chunks, hot, self.index.size)
+
     def packed(self, segments: Sequence[Segment]) -> dict[int, bytes]:
         """Return the chunk indexes this process does not have yet; a damaged one is left out, the file has it too."""
         new = [s.id for s in segments if (self.place(s).url, s.files[0].path) not in self._chunks]
-        found = {}
+        found: dict[int, bytes] = {}
         for at in range(0, len(new), 500):
             part = new[at : at + 500]
             marks = ", ".join("?" * len(part))

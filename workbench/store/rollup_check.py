@@ -8,7 +8,7 @@ import numpy.typing as npt
 from workbench.errors import StoreError
 from workbench.store.rollup import COLUMNS, Buckets
 from workbench.store.rollup_columns import NUMBERS
-from workbench.store.rollup_segment import RollupFile
+from workbench.store.rollup_file import RollupFile
 
 __all__ = ["problems"]
 

@@ -18,6 +18,7 @@ from workbench.store.files import Made
 from workbench.store.rollup import COLUMNS, Buckets
 from workbench.store.rollup_build import SETTLED_NS, RollupContext, commit
 from workbench.store.rollup_columns import NUMBERS
+from workbench.store.rollup_file import RollupFile
 from workbench.store.rollup_plan import (
     Piece,
     RawSpans,
@@ -28,7 +29,7 @@ from workbench.store.rollup_plan import (
     pieces,
     stretches,
 )
-from workbench.store.rollup_segment import DAY, Period, RollupFile, RollupWriter, Rows
+from workbench.store.rollup_segment import DAY, Period, RollupWriter, Rows
 from workbench.store.rollup_sketch import Sketches
 
 __all__ = ["PERIODS", "merge"]

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from workbench.errors import StoreError
 from workbench.store.files import SEALED, File, row_crc
 from workbench.store.rollup_columns import NUMBERS
-from workbench.store.rollup_segment import DAY, SIGNAL, RollupFile
+from workbench.store.rollup_file import RollupFile
+from workbench.store.rollup_segment import DAY, SIGNAL
 
 __all__ = [
     "Piece",

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from workbench.errors import InvalidInput, check_one_of
 from workbench.store.rollup import LEVELS, Buckets, combine, roll
+from workbench.store.rollup_file import RollupFile
 from workbench.store.rollup_plan import Piece, RawSpans, RollupSegment, choose, day_of, pieces
-from workbench.store.rollup_segment import DAY, Blocks, RollupFile
+from workbench.store.rollup_segment import DAY
 from workbench.store.rollup_sketch import Sketches, join_sketches, quantiles, sketch
+from workbench.store.rollup_straight import straight
 from workbench.store.rollup_tiles import NEEDS, Grid, Tiles, answer
 
 __all__ = ["RollupSource", "read"]
@@ -165,20 +167,8 @@ class _Query:
                 out[buckets.series, buckets.bucket - self.grid.zero - 1] = answer(self.function, buckets.columns)
             return
         self._tell(piece)
-        index, needs = file.index, NEEDS[self.function]
         low, high = (t // file.step for t in self._span(piece))
-        blocks = file.fetch(index.block[piece.rows], needs if self.function in ("avg", "count") else needs[1:])
-        lone = (index.n == blocks.n[index.block]).tolist()
-        with np.errstate(invalid="ignore"):
-            for i, row in zip(piece.series.tolist(), piece.rows.tolist(), strict=True):
-                spot = _spot(blocks, row, low, high, self.grid.zero)
-                if spot is None:
-                    continue
-                source, target = spot
-                whole = lone[row] and isinstance(target, slice) and source.stop - source.start == index.n[row]
-                found = _one(blocks, int(index.block[row]), self.function, out[i, target] if whole else None, source)
-                if not whole:
-                    out[i, target] = found
+        straight(file, piece.rows, self.function, out, piece.series, (low, high), self.grid.zero)
 
     def _buckets(self, ids: _Ints, piece: Piece) -> Iterator[Buckets]:
         """Return the tiles that a piece gives, `series` being positions in `ids`."""
@@ -210,8 +200,7 @@ class _Query:
         columns = NEEDS[self.function]
         for at, series, offsets, time, value in self._samples(ids, piece):
             row = np.repeat(at[np.searchsorted(ids[at], series)], np.diff(offsets))
-            found = roll(row, time, value, self.grid.tile, self.grid.phase)
-            yield Buckets(found.step, found.series, found.bucket, {name: found.columns[name] for name in columns})
+            yield roll(row, time, value, self.grid.tile, self.grid.phase, columns)
 
     def _samples(self, ids: _Ints, piece: Piece) -> Iterator[tuple[_Ints, _Ints, _Ints, _Ints, _Floats]]:
         low, high = self._span(piece)
@@ -270,37 +259,3 @@ class _Query:
             kept = np.flatnonzero((owner >= 0) & (found.bucket > low) & (found.bucket <= high))
             tile = -((grid.begin - found.bucket[kept] * file.step) // grid.tile) - 1
             yield owner[kept] * grid.tiles + tile, blocks.sketches(block).take(kept)
-
-
-def _spot(blocks: Blocks, row: int, low: int, high: int, zero: int) -> tuple[slice, slice | _Ints] | None:
-    """Return where in its block the buckets (low, high] of a row are, and which windows they are."""
-    index = blocks.index
-    first, n, at = int(index.low[row]), int(index.n[row]), int(index.at[row])
-    if index.high[row] - first + 1 == n:
-        a, b = max(first, low + 1), min(first + n - 1, high)
-        return None if a > b else (slice(at + a - first, at + b - first + 1), slice(a - zero - 1, b - zero))
-    numbers = blocks.column(int(index.block[row]), "bucket")[at : at + n]
-    a, b = np.searchsorted(numbers, [low, high], side="right").tolist()
-    return None if a == b else (slice(at + a, at + b), numbers[a:b] - zero - 1)
-
-
-def _one(blocks: Blocks, block: int, function: str, out: _Floats | None, source: slice) -> npt.NDArray[Any]:
-    """Return a function of the buckets of a block, computed in `out` where that is given."""
-    if function == "avg":
-        total = blocks.column(block, "sum", out)
-        count = blocks.count(block)
-        if out is None:
-            return total[source] / count[source]
-        np.divide(out, count, out=out)
-        return out
-    if function == "delta":
-        difference: _Floats = blocks.column(block, "last")[source] - blocks.column(block, "first")[source]
-        if out is not None:
-            out[:] = difference
-        return difference
-    if function == "count":
-        found = blocks.count(block)[source]
-        if out is not None:
-            out[:] = found
-        return found
-    return blocks.column(block, function, out)[source]

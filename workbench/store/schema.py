@@ -26,9 +26,7 @@ CREATE TABLE files (segment {integer} NOT NULL, role {text} NOT NULL, path {text
  crc32 {integer} NOT NULL, PRIMARY KEY (segment, role)){rowless};
 CREATE TABLE chunks (segment {integer} PRIMARY KEY, blob {blob} NOT NULL, crc32 {integer} NOT NULL);
 CREATE TABLE keys (key {text} PRIMARY KEY, seq {integer} NOT NULL){rowless};
-CREATE TABLE places (tier {text} PRIMARY KEY, url {text} NOT NULL){rowless};
-CREATE TABLE leftovers (path {text} PRIMARY KEY, since {integer} NOT NULL){rowless};
-CREATE TABLE damage (id {integer} PRIMARY KEY, at {integer} NOT NULL, text {text} NOT NULL);
+CREATE TABLE notes (kind {text}, name {text}, at {integer} NOT NULL, text {text} NOT NULL, PRIMARY KEY (kind, name)){rowless};
 """
 
 # ---- The series tables: label_state.py says what is in them, and has the only say in how they look. ----

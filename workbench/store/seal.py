@@ -16,10 +16,11 @@ import pyarrow as pa
 from workbench.signals import SIGNALS
 from workbench.store import metrics, profiles, rows
 from workbench.store.catalog import Catalog
-from workbench.store.chunks import newest
+from workbench.store.chunks import Flat
 from workbench.store.clean import tidy
 from workbench.store.crash import reach
 from workbench.store.files import Made, add_segment, remove
+from workbench.store.hot_flat import hot_flat
 from workbench.store.places import Folder
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import Hot, load_hot
@@ -116,7 +117,8 @@ def _seal_run(
 def _write(place: Folder, refreshed: Callable[[], SeriesIndex], signal: str, hot: Sequence[Hot]) -> list[Made]:
     meta = {**META, "seq_min": str(hot[0].seq), "seq_max": str(hot[-1].seq)}
     if signal == "metrics":
-        flat = newest(metrics.flat_of_hot([metrics.HotSamples.of(h.seq, h.tables["metrics"]) for h in hot]))
+        merged = hot_flat([h.samples for h in hot])
+        flat = Flat(merged.series, merged.time, merged.value)
         return [metrics.write_segment(place, flat, refreshed(), meta)]
     if signal == "profiles":
         parts = [profiles.from_tables(h.tables, -(2**63), 2**63 - 1, {}) for h in hot]

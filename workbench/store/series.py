@@ -227,7 +227,7 @@ class SeriesWriter:
                 limit = int(settings.load()["store.max_series_per_source"])
             some = labels if len(missing) == len(labels) else labels.iloc[missing]
             given = Given.of(some, sets[:, missing], kind[missing], unit[missing])
-            ids[missing] = register(self._catalog, self._index, given, source, limit)
+            ids[missing] = register(self._catalog, self._index, self._keyring, given, source, limit)
             missing = missing[ids[missing] > 0]
         with self._lock:
             first = missing[np.unique(keys[0][missing], return_index=True)[1]]

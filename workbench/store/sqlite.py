@@ -138,11 +138,14 @@ class SqliteCatalog(Catalog):
             finally:
                 connection.execute(f"PRAGMA busy_timeout={catalog.PATIENCE * 1000:.0f}")
 
-    def shrink(self) -> None:
-        """Give pages that sealing freed back to the disk, as far as nobody is in the way."""
+    def shrink(self) -> bool:
+        """Give pages that sealing freed back to the disk, as far as nobody is in the way; return whether nobody was.
+
+        The log is empty then: nothing in it that is damaged later can undo what was committed before.
+        """
         with self._unhurried() as connection:
             connection.executescript("PRAGMA incremental_vacuum")  # execute() would free one page only
-            _checkpoint(connection)
+            return _checkpoint(connection)
 
     def vacuum(self) -> None:
         """Rewrite the database without gaps when nobody is in the way, else only cut off its free pages.

@@ -26,10 +26,11 @@ from workbench.signals import (
     parse_time,
 )
 from workbench.signals.time import MAX_NS
-from workbench.store import acknowledged, clean, compact, rebuild, seal, status, tier, verify
+from workbench.store import acknowledged, clean, compact, rebuild, scaled, seal, status, tier, verify
 from workbench.store.blocks import BlockCache
 from workbench.store.catalog import Catalog, open_catalog
 from workbench.store.crash import reach
+from workbench.store.future import without_future
 from workbench.store.places import Folder, Place
 from workbench.store.pressure import Pressure
 from workbench.store.publish import open_url
@@ -141,7 +142,9 @@ class Store:
         """Return a one-line summary."""
         return f"Store({str(self.path)!r})"
 
-    def write(self, batch: Batch, *, key: str | None = None, source: str | None = None) -> dict[str, int]:
+    def write(
+        self, batch: Batch, *, key: str | None = None, source: str | None = None, future: Any = None
+    ) -> dict[str, int]:
         """Add a batch, all of it or nothing; it is on the disk when this returns.
 
         Parameters
@@ -153,6 +156,9 @@ class Store:
             Name of this batch: a second write under the same key, by any process at any time, adds nothing.
         source : str, optional
             Who brings the batch; it may register `store.max_series_per_source` series. Without one there is no limit.
+        future : str, timedelta or timedelta64, optional
+            How far ahead of this clock samples may be; those beyond are left out and counted in the batch's skips.
+            Without it any instant from 1970 to 2261 is taken: recordings and simulations have clocks of their own.
 
         Returns
         -------
@@ -168,8 +174,12 @@ class Store:
         StoreError
             If the store is read-only, or its catalog is damaged.
         """
-        refreshed = self._reader.refreshed
-        counts = write_batch(self._folder, self._catalog, self._writer, refreshed, check_batch(batch), key, source)
+        refreshed, checked = self._reader.refreshed, check_batch(batch)
+        if future is not None:
+            checked = without_future(checked, _positive(future, "future"))
+        counts = write_batch(self._folder, self._catalog, self._writer, refreshed, checked, key, source)
+        if checked is not batch:
+            batch.skips.update(checked.skips - batch.skips)
         self._pressure.after(counts, lambda: seal.seal_when_large(self._folder, self._catalog, refreshed))
         return counts
 
@@ -214,6 +224,7 @@ class Store:
         step: Any,
         *,
         damaged: str = "raise",
+        client: Any = None,
     ) -> xr.DataArray:
         """Return the matching series on a regular grid: at each step t the last sample in (t - step, t], or NaN.
 
@@ -225,6 +236,9 @@ class Store:
         step : str, timedelta or timedelta64
         damaged : {"raise", "skip"}
             As for `select`.
+        client : distributed.Client, optional
+            Whose workers decode, one task per stretch of segments; the array is dask-backed then, and series that
+            have no sample on the grid may stay in it.
 
         Returns
         -------
@@ -234,6 +248,8 @@ class Store:
         check_one_of(damaged, ("raise", "skip"), "damaged")
         low, width = int(parse_time(start).astype(np.int64)), _positive(step, "step")
         n = max((int(parse_time(end).astype(np.int64)) - low) // width + 1, 0)
+        if client is not None:
+            return scaled.array(self._reader, matchers, low, width, n, client)
         found, values = self._reader.dense(matchers, low, width, n, damaged)
         kind, unit = self._reader.index.describe(found)
         attrs = {key: given[0] for key, given in (("kind", kind), ("unit", unit)) if len(set(given)) == 1}

@@ -77,7 +77,7 @@ def due(catalog: Catalog, policy: Policy, now: int | None = None) -> dict[str, d
 
 
 class Tiers(Mapping[str, Place]):
-    """The place of each tier: those it is given, and what the catalog's `places` say of the others.
+    """The place of each tier: those it is given, and what the catalog's notes say of the others.
 
     Another process may give a store its cold place at any time, so `look` is called with each snapshot.
 
@@ -95,7 +95,7 @@ class Tiers(Mapping[str, Place]):
 
     def look(self, connection: Any) -> None:
         """Take over what the catalog says now, inside the caller's transaction."""
-        for tier, url in connection.execute("SELECT tier, url FROM places").fetchall():
+        for tier, url in connection.execute("SELECT name, text FROM notes WHERE kind = 'place'").fetchall():
             if tier not in self._places:
                 self._places[tier] = Remote(url, self._cache)
 
@@ -117,14 +117,14 @@ def settle(catalog: Catalog, url: str) -> str:
     StoreError
         If data lie at another URL already.
     """
-    query = "SELECT url FROM places WHERE tier = 'cold'"
+    query = "SELECT text FROM notes WHERE kind = 'place' AND name = 'cold'"
     with catalog.read() as connection:
         row = connection.execute(query).fetchone()
     url = url.rstrip("/")
     if row is None and url:
         with catalog.write() as connection:
             connection.execute(
-                "INSERT INTO places (tier, url) VALUES ('cold', ?) ON CONFLICT (tier) DO NOTHING", (url,)
+                "INSERT INTO notes (kind, name, at, text) VALUES ('place', 'cold', 0, ?) ON CONFLICT DO NOTHING", (url,)
             )
             row = connection.execute(query).fetchone()
     if row is not None and url and row[0] != url:
@@ -215,7 +215,7 @@ def _move_one(catalog: Catalog, warm: Place, cold: Remote, number: int) -> bool:
         if mine is not None:
             since = time.time_ns()
             connection.executemany(
-                "INSERT INTO leftovers (path, since) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO notes (kind, name, at, text) VALUES ('leftover', ?, ?, '') ON CONFLICT DO NOTHING",
                 [(file.path, since) for file in listed],
             )
     reach("tier.committed")
@@ -282,7 +282,7 @@ def forget(catalog: Catalog, places: Mapping[str, Place], now: int | None = None
     """
     oldest = (time.time_ns() if now is None else now) - int((files.GRACE_S if grace_s is None else grace_s) * 1e9)
     with catalog.read() as connection:
-        left = [row[0] for row in connection.execute("SELECT path FROM leftovers WHERE since < ?", (oldest,))]
+        left = [row[0] for row in connection.execute("SELECT name FROM notes WHERE kind = 'leftover' AND at < ?", (oldest,))]
         named = "SELECT path FROM files JOIN segments ON segment = id WHERE tier = 'warm'"
         warm = {row[0] for row in connection.execute(named)} if left else set()
         retired = connection.execute(
@@ -292,7 +292,7 @@ def forget(catalog: Catalog, places: Mapping[str, Place], now: int | None = None
     gone = [path for path in left if path not in warm]
     _delete(places["warm"], gone, "tier.deleted")
     with catalog.write() as connection:
-        connection.executemany("DELETE FROM leftovers WHERE path = ?", [(path,) for path in left])
+        connection.executemany("DELETE FROM notes WHERE kind = 'leftover' AND name = ?", [(path,) for path in left])
     reachable = [row for row in retired if row[1] in places]
     for tier in {row[1] for row in reachable}:
         _delete(places[tier], [row[2] for row in reachable if row[1] == tier], "delete.file")

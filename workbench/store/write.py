@@ -163,7 +163,9 @@ class _Writing:
                 continue
             table = rows.to_arrow(frame, signal)
             if table.nbytes > _HOT_BYTES:
-                ready.segments += [rows.write_segment(self.place, signal, part, self._meta()) for part in rows.by_day(table)]
+                ready.segments += [
+                    rows.write_segment(self.place, signal, part, self._meta()) for part in rows.by_day(table)
+                ]
             else:
                 time = table["time"].to_numpy().view(np.int64)
                 ready.add_hot(signal, pack({"rows": table}), int(time[0]), int(time[-1]), len(time))
