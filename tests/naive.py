@@ -767,11 +767,16 @@ def rollup_answer(bucket: Mapping[str, float], function: str) -> float:
     return bucket["last"] - bucket["first"] if function == "delta" else bucket[function]
 
 
-def rollup_days_due(spans: Sequence[tuple[int, int, int]], rollups: Sequence[tuple[int, int, int]]) -> set[int]:
-    """Days that some (seq, first day, last day) of samples touches and no (seq, first, last) of rollups knows in full."""
+def rollup_days_due(spans: Sequence[tuple[int, int, int, int]], rollups: Sequence[tuple[int, int, int]]) -> set[int]:
+    """Days that some (first seq, last seq, first day, last day) of samples touches and that need a rollup.
+
+    No (seq, first day, last day) of rollups speaks for them, or the newest does not know the last of the samples while
+    some that it knew are still there.
+    """
     due = set()
-    for seq, first, last in spans:
-        for day in range(first, last + 1):
-            if not any(known >= seq and a <= day <= b for known, a, b in rollups):
-                due.add(day)
+    for day in {d for *_, first, last in spans for d in range(first, last + 1)}:
+        here = [span for span in spans if span[2] <= day <= span[3]]
+        known = max((seq for seq, first, last in rollups if first <= day <= last), default=None)
+        if known is None or (max(s[1] for s in here) > known and min(s[0] for s in here) <= known):
+            due.add(day)
     return due

@@ -52,7 +52,7 @@ def sizes(store: Store, samples: int) -> None:
     with store._catalog.read() as transaction:
         rows = transaction.execute(
             "SELECT step, count(*), sum(rows), sum(bytes), sum(length(blob)) FROM segments JOIN chunks ON segment = id"
-            " WHERE signal = 'rollups' AND retired IS NULL GROUP BY step ORDER BY step"
+            " WHERE signal = 'rollup' AND retired IS NULL GROUP BY step ORDER BY step"
         ).fetchall()
     for step, segments, buckets, size, index in rows:
         print(
@@ -89,15 +89,19 @@ def measure(folder: Path, days: int, samples: int, start: int) -> None:
             return rollups.ask([], function, (start + window * S, end, step * S), window * S)
 
         with store._catalog.read() as transaction:
-            there = transaction.execute("SELECT count(*) FROM segments WHERE signal = 'rollups'").fetchone()[0]
+            there = transaction.execute("SELECT count(*) FROM segments WHERE signal = 'rollup'").fetchone()[0]
         raw = {} if there else {q: best(lambda q=q: ask(*q), 1) for q in questions[::6]}
         began = time.process_time()
-        print(rollups.update(now=start + 800 * DAY), f"in {time.process_time() - began:.1f} CPU s for {samples:,} samples")
+        print(
+            rollups.update(now=start + 800 * DAY), f"in {time.process_time() - began:.1f} CPU s for {samples:,} samples"
+        )
         sizes(store, samples)
         for question in questions:
             ask(*question)
             spent, answer = best(lambda q=question: ask(*q))
-            line = f"  {question[0]:>9} of {question[2]:>6} s every {question[1]:>5} s: {spent:8.1f} ms, {answer[1].shape}"
+            line = (
+                f"  {question[0]:>9} of {question[2]:>6} s every {question[1]:>5} s: {spent:8.1f} ms, {answer[1].shape}"
+            )
             if question in raw:
                 before, reference = raw[question]
                 apart = np.nanmax(np.abs(answer[1] - reference[1]) / np.maximum(np.abs(reference[1]), 1e-300))

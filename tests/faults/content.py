@@ -82,8 +82,8 @@ def batch(writer: str, number: int) -> Batch:
     return Batch(samples, logs(writer, this))
 
 
-def large(writer: str, number: int, series: int = 300, each: int = 4_000) -> Batch:
-    """Return a batch that is too large for a hot row: `series` series of another metric, `each` samples a series."""
+def large(writer: str, number: int, series: int = 3, each: int = 1_000) -> Batch:
+    """Return a batch of 48,000 bytes: `series` series of another metric, `each` samples a series."""
     labels = [{"metric": "large", "writer": writer, "i": str(i)} for i in range(series)]
     at = np.arange(series * each)
     second = np.timedelta64(1, "s").astype("timedelta64[ns]")

@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.faults import content
 from tests.faults.actors import CARE
-from tests.faults.operations import later, missing
+from tests.faults.operations import later, missing, write_straight
 from tests.faults.program import say
 from tests.faults.record import wait_for
 from workbench.signals import Matcher
-from workbench.store import Store, write
+from workbench.store import Store
 
 
 class Careless(sqlite3.Connection):
@@ -27,8 +27,6 @@ def work(go: str, folder: str, careless: bool) -> None:
     if careless:
         connect = sqlite3.connect
         sqlite3.connect = lambda *a, **k: connect(*a, factory=Careless, **k)  # type: ignore[assignment]
-    if hasattr(write, "_HOT_BYTES"):
-        write._HOT_BYTES = 20_000  # so that a batch that goes straight to a segment is small enough to record
     wait_for(go)
     store = Store.open(folder)
     number = 0
@@ -38,7 +36,7 @@ def work(go: str, folder: str, careless: bool) -> None:
             store.write(content.batch("w0", number), key=f"w0/{number}")
             say(f"ack {number}")
             number += 1
-        store.write(content.large("w0", number, 3, 500), key=f"large {number}")
+        write_straight(store, number, f"large {number}")
         say(f"large {number}")
         if name and not missing(name):
             CARE[name](store)
@@ -63,7 +61,7 @@ def look(folder: str, acknowledged: int, large: bool) -> None:
     with Store.open(folder) as store:
         counts = content.check(store, {"w0": acknowledged}, 1)
         segment = store.select([Matcher("metric", "=", "large")]).n_samples
-        assert segment == 1_500 or (segment == 0 and not large), f"{segment} samples that went straight to a segment"
+        assert segment == 3_000 or (segment == 0 and not large), f"{segment} samples that went straight to a segment"
         store.write(content.batch("w0", counts["w0"]))
         store.seal()
         content.check(store, {"w0": counts["w0"] + 1}, 0)

@@ -60,7 +60,7 @@ def test_a_flipped_bit_is_never_a_wrong_value(nursery, sound, tmp_path, count):
     assert wrong == {}
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_torn_log_loses_only_the_last_write(nursery, sound, tmp_path, count):
     before, after = json.loads((sound.parent / "log.json").read_text())
     assert after > before, "the last batch began a new log"

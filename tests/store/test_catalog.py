@@ -151,7 +151,9 @@ def test_any_text_number_and_blob_comes_back(one):
     blob = bytes(range(256)) * 300
     with one.write() as change:
         change.executemany("INSERT INTO notes VALUES ('leftover', ?, 1, '')", [(text,) for text in HOSTILE])
-        change.executemany("INSERT INTO notes VALUES ('damage', ?, ?, '?%:x')", [(str(i), n) for i, n in enumerate(big)])
+        change.executemany(
+            "INSERT INTO notes VALUES ('damage', ?, ?, '?%:x')", [(str(i), n) for i, n in enumerate(big)]
+        )
         row = {"id": 7, "blob": blob, "crc": 2**32 - 1}
         change.execute("INSERT INTO chunks (segment, blob, crc32) VALUES (:id, :blob, :crc)", row)
         done = change.execute("INSERT INTO chunks VALUES (:id, :blob, :crc) ON CONFLICT DO NOTHING", row)
@@ -159,15 +161,21 @@ def test_any_text_number_and_blob_comes_back(one):
     with one.read() as transaction:
         assert {row[0] for row in transaction.execute("SELECT name FROM notes WHERE kind = 'leftover'")} == set(HOSTILE)
         for text in HOSTILE:
-            found = transaction.execute("SELECT name FROM notes WHERE kind = 'leftover' AND name = ?", (text,)).fetchall()
+            found = transaction.execute(
+                "SELECT name FROM notes WHERE kind = 'leftover' AND name = ?", (text,)
+            ).fetchall()
             assert found == [(text,)]
-        assert transaction.execute("SELECT at, text FROM notes WHERE kind = 'damage' ORDER BY name").fetchall() == [(n, "?%:x") for n in big]
+        assert transaction.execute("SELECT at, text FROM notes WHERE kind = 'damage' ORDER BY name").fetchall() == [
+            (n, "?%:x") for n in big
+        ]
         got = transaction.execute("SELECT blob, crc32 FROM chunks").fetchone()
         assert (bytes(got[0]), got[1]) == (blob, 2**32 - 1)
         total = transaction.execute("SELECT sum(crc32), min(segment), count(*) FROM chunks").fetchone()
         assert total == (2**32 - 1, 7, 1)
         assert all(type(n) is int for n in total)
-        ordered = [row[0] for row in transaction.execute("SELECT name FROM notes WHERE kind = 'leftover' ORDER BY name")]
+        ordered = [
+            row[0] for row in transaction.execute("SELECT name FROM notes WHERE kind = 'leftover' ORDER BY name")
+        ]
     sound = [text for text in ordered if text.isprintable()]
     assert sound == sorted(sound, key=str.encode), "text is ordered by its bytes, not by a language"
 

@@ -38,7 +38,9 @@ def test_any_mixture_of_writes_is_the_naive_grid(tmp_path_factory, parts, start,
         want = naive.dense_grid(truth, start, step, n)
         for _ in range(3):
             got = store.array([], first, last, step * S) if n else store.array([], T0, T0 - S, step * S)
-            assert {m: row.tolist() for m, row in zip(got["metric"].values, np.nan_to_num(got.values, nan=-1), strict=True)} == want
+            assert {
+                m: row.tolist() for m, row in zip(got["metric"].values, np.nan_to_num(got.values, nan=-1), strict=True)
+            } == want
             store.compact(everything=True)
 
 

@@ -135,7 +135,11 @@ def test_a_rollup_older_than_late_samples_is_not_joined(tmp_path):
 
         parts = [s for s in before if s.step == 3600 * S]
         assert not rollup_merge._true(parts, raw, 0)
-        assert rollup_merge._true(parts, raw, ORIGIN + 2 * DAY), "unless its samples have expired"
+        expired = RawSpans(raw.seq, raw.seq, raw.t_min, raw.t_max)
+        late = expired.seq > max(s.rank for s in before)
+        only_late = RawSpans(*(getattr(expired, name)[late] for name in ("since", "seq", "t_min", "t_max")))
+        assert rollup_merge._true(parts, only_late), "what they were made of is gone"
+        assert due_days(only_late, before, NOW) == []
 
 
 def test_of_two_that_roll_up_at_once_one_wins(tmp_path, monkeypatch):
@@ -168,7 +172,7 @@ def test_of_two_that_roll_up_at_once_one_wins(tmp_path, monkeypatch):
     with Store.open(path) as store:
         assert len({(s.step, s.days) for s in live(store)}) == len(live(store))
         assert_same(answers(of(store), 1), plain)
-        files = {str(p.relative_to(path)) for p in (path / "segments" / "rollups").glob("**/*.parquet")}
+        files = {str(p.relative_to(path)) for p in (path / "segments" / "rollup").glob("**/*.parquet")}
         assert files == {s.file.path for s in live(store)}, "the loser took its files away"
 
 
@@ -225,16 +229,19 @@ def live_inside(transaction) -> list[RollupSegment]:
     return load_rollups(transaction, 0, 2**63 - 1)
 
 
-SPANS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 6), st.integers(0, 6)).map(
-    lambda t: (t[0], min(t[1:]), max(t[1:]))
-), max_size=5)  # fmt: skip
+def ordered(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(low, high), st.integers(low, high)).map(lambda t: (min(t), max(t)))
 
 
-@given(SPANS, SPANS, st.integers(0, 7), st.integers(0, 7))
-def test_days_due_are_the_twins(raw, known, over, expired):
-    seq, low, high = np.array(raw, np.int64).reshape(-1, 3).T
-    spans = RawSpans(seq, low * DAY + 1, (high + 1) * DAY)
+@given(
+    st.lists(st.tuples(ordered(0, 9), ordered(0, 6)).map(lambda t: (*t[0], *t[1])), max_size=5),
+    st.lists(st.tuples(st.integers(0, 9), ordered(0, 6)).map(lambda t: (t[0], *t[1])), max_size=5),
+    st.integers(0, 7),
+)
+def test_days_due_are_the_twins(raw, known, over):
+    since, seq, low, high = np.array(raw, np.int64).reshape(-1, 4).T
+    spans = RawSpans(since, seq, low * DAY + 1, (high + 1) * DAY)
     file = File("rollup", "x", 1, 1)
     rollups = [RollupSegment(0, 3600 * S, s, (a, b + 1), (0, 9), file, "warm") for s, a, b in sorted(known)]
-    wanted = {d for d in naive.rollup_days_due(raw, known) if expired <= d < over}
-    assert due_days(spans, rollups, over * DAY + SETTLED_NS, expired * DAY) == sorted(wanted)
+    wanted = {d for d in naive.rollup_days_due(raw, known) if d < over}
+    assert due_days(spans, rollups, over * DAY + SETTLED_NS) == sorted(wanted)

@@ -77,12 +77,12 @@ class World:
         found, counts = np.unique(self.series[here], return_counts=True)
         return found, np.append(0, np.cumsum(counts)), self.time[here], self.value[here]
 
-    def source(self, spans: Sequence[tuple[int, int, int]], expired: int = 0) -> RollupSource:
+    def source(self, spans: Sequence[tuple[int, int, int]]) -> RollupSource:
         """Return what `read` reads from; `spans` are (seq, first day, last day) of what was written."""
         seq, low, high = np.array(spans, np.int64).reshape(-1, 3).T
-        raw = RawSpans(seq, ORIGIN + low * DAY + 1, ORIGIN + (high + 1) * DAY)
+        raw = RawSpans(seq, seq, ORIGIN + low * DAY + 1, ORIGIN + (high + 1) * DAY)
         ordered = sorted(self.segments, key=lambda s: (s.rank, s.id))
-        return RollupSource(ordered, raw, lambda s: self.files[s.id], self.samples, expired)
+        return RollupSource(ordered, raw, lambda s: self.files[s.id], self.samples)
 
     def twin(self, ids, function, span, window):
         start, end, step = span
@@ -227,7 +227,7 @@ def test_samples_that_expired_leave_their_rollups_true(world):
     got, _ = read(world.source([]), ids, "last", span)
     same(got, wanted, 1, exact=True)
     late = [(9, 0, 0)]  # late samples of a day whose others are gone already
-    got, used = read(world.source(late, expired=ORIGIN + DAY), ids, "last", span)
+    got, used = read(world.source(late), ids, "last", span)
     same(got, wanted, 1, exact=True)
     assert {u["step"] for u in used} == {300 * S}
 
@@ -271,7 +271,7 @@ def test_quantiles_are_within_one_percent(world, q, step, window):
 def test_a_damaged_blob_is_named_by_series_and_days(world):
     world.roll(0, rank=1, dense=10)
     file = world.files[1]
-    path = next(Path(world.place.root).glob("segments/rollups/300s/**/*.parquet"))
+    path = next(Path(world.place.root).glob("segments/rollup/300s/**/*.parquet"))
     data = bytearray(path.read_bytes())
     at = int(file.index.offset[file.index.cells[0, 3]])
     data[at + 20] ^= 4

@@ -29,7 +29,9 @@ def batch(start: int, seed: int, n: int = 30, t: int = 200) -> Batch:
     rng = np.random.default_rng(seed)
     time = T0 + (start + np.sort(rng.choice(3600, t, replace=False))) * S
     labels = [{"metric": f"m{i % 3}", "instance": f"i{i}"} for i in range(n)]
-    return Batch(build_samples(labels, np.repeat(np.arange(n), t), np.tile(time, n), np.round(rng.normal(size=n * t), 3)))
+    return Batch(
+        build_samples(labels, np.repeat(np.arange(n), t), np.tile(time, n), np.round(rng.normal(size=n * t), 3))
+    )
 
 
 def test_two_workers_give_the_same_bytes(tmp_path, client):

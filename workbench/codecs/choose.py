@@ -11,6 +11,7 @@ import numpy as np
 
 from workbench.codecs.codec import Array, Codec, same_bits
 from workbench.codecs.constant import Constant
+from workbench.codecs.page import SLOWER
 from workbench.codecs.raw import Raw
 from workbench.codecs.runs import Runs
 from workbench.codecs.table import PLAIN, by_id, installed, plain, weight
@@ -22,7 +23,8 @@ _READ_ONLY = (2, 3, 6, 7)
 """`decimal`, `pco`, `pco-int`: `narrow` and `page` write the same smaller. `gorilla`: it is there for other programs;
 of real chunks of 480 samples and more it was never the smallest, and whoever reads one waits until numba is loaded."""
 
-_EFFORTS = ("best", "fast")
+_EFFORTS = ("best", "quick", "fast")
+_MUCH = 1.5
 _NAMES = {"f": "float64", "i": "int64"}
 _SHORT = 16
 _SELDOM = 4
@@ -41,9 +43,10 @@ def encode(array: Array, effort: str = "best") -> tuple[int, bytes]:
     Parameters
     ----------
     array : ndarray of float64 or int64, shape (n,), n >= 1, contiguous
-    effort : {"best", "fast"}
-        "best" tries everything and keeps the smallest, for what is kept for long; "fast" takes the form that suits,
-        for what is sealed now and compacted later.
+    effort : {"best", "quick", "fast"}
+        "best" tries everything and keeps the smallest, for what is kept for long; "quick" too, but a form that takes
+        longer to decode must be smaller by a third, for what is read often; "fast" takes the form that suits, for
+        what is sealed now and compacted later.
 
     Raises
     ------
@@ -55,7 +58,9 @@ def encode(array: Array, effort: str = "best") -> tuple[int, bytes]:
     constant = _CONSTANT.encode(array)
     if constant is not None:
         return Constant.id, constant
-    for number, blob in _suitable(array) if effort == "fast" else _smallest(array):
+    for number, blob in (
+        _suitable(array) if effort == "fast" else _smallest(array, _MUCH if effort == "quick" else SLOWER)
+    ):
         if _holds(number, blob, array):
             break
     else:
@@ -81,11 +86,11 @@ def _suitable(array: Array) -> list[tuple[int, bytes]]:
     return [] if found is None else [found]
 
 
-def _smallest(array: Array) -> list[tuple[int, bytes]]:
+def _smallest(array: Array, slower: float) -> list[tuple[int, bytes]]:
     """Return all forms that apply, the best first: the smallest, but what takes longer to decode must be smaller yet."""
     forms = [(codec.id, codec.encode(array)) for codec in _rivals(array.dtype.kind)]
     found = [plain(array), *((i, blob) for i, blob in forms if blob is not None)]
-    return sorted((f for f in found if f is not None), key=weight)
+    return sorted((f for f in found if f is not None), key=lambda form: weight(form, slower))
 
 
 def _holds(number: int, blob: bytes, array: Array) -> bool:

@@ -78,6 +78,6 @@ def plain(array: Array, effort: str = "best") -> tuple[int, bytes] | None:
     return min(found, key=weight, default=None)
 
 
-def weight(form: tuple[int, bytes]) -> float:
+def weight(form: tuple[int, bytes], slower: float = SLOWER) -> float:
     """Return how many bytes of `narrow` or `page` an id and its bytes are worth: the others take longer to decode."""
-    return len(form[1]) * (1.0 if form[0] in _QUICK else SLOWER)
+    return len(form[1]) * (1.0 if form[0] in _QUICK else slower)

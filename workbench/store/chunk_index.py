@@ -71,7 +71,7 @@ class ChunkIndex:
 
     @classmethod
     def of_table(cls, table: pa.Table, data: bytes | memoryview) -> ChunkIndex:
-        """Return the index of chunk rows and of the Parquet file they were written to.
+        """Return the index of chunk rows and of the Parquet file they were written to, in the order of the file.
 
         Blobs are looked for in the order they were written, each behind its four bytes of length. An earlier match
         than the one meant has the same bytes, so it serves as well.
@@ -102,16 +102,18 @@ class ChunkIndex:
             raise ValueError("a chunk has no timestamps")
         low, high, count = (table[name].to_numpy()[first].astype(np.int64) for name in ("t_min", "t_max", "count"))
         time_codec = table["time_codec"].fill_null(0).to_numpy()[first].astype(np.uint8)
-        made = cls(
+        return cls(
             table["series_id"].to_numpy(), number.astype(np.int32), table["codec"].to_numpy(),
             codes.indices.to_numpy().astype(np.int32), np.array(offset, np.int64),
             np.array([len(b) for b in distinct], np.int64), np.array([zlib.crc32(b) for b in distinct], np.uint32),
             low, high, count, time_codec, [time_blobs[i] for i in first.tolist()], np.zeros(len(distinct), bool),
         )  # fmt: skip
-        return made if (np.diff(made.series) >= 0).all() else made._sorted()
 
-    def _sorted(self) -> ChunkIndex:
-        """Return the same chunks by series and time, blobs in the order they are met (format 1 sorts otherwise)."""
+    def ordered(self) -> ChunkIndex:
+        """Return the same chunks by series and time, as readers want them, blobs in the order they are met."""
+        step = np.diff(self.series)
+        if ((step > 0) | ((step == 0) & (np.diff(self.t_min[self.group]) > 0))).all():
+            return self
         order = np.lexsort((self.t_min[self.group], self.series))
         blob = self.blob[order]
         _, first = np.unique(blob, return_index=True)
@@ -171,7 +173,7 @@ class ChunkIndex:
             plane = np.frombuffer(body, np.uint8, n * size, at).reshape(size, n)
             found.append(np.ascontiguousarray(plane.T).reshape(-1).view(kind))
             at += n * size
-        return cls._of_parts(found, body[at:])
+        return cls._of_parts(found, body[at:]).ordered()
 
     @classmethod
     def _of_parts(cls, parts: list[npt.NDArray[Any]], times: bytes) -> ChunkIndex:

@@ -123,7 +123,7 @@ def _groups(time: _Ints, bounds: _Ints) -> _Ints:
 
 
 def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fast") -> pa.Table:
-    """Return the chunk rows of sorted samples without repetitions, one row per chunk, by series and time.
+    """Return the chunk rows of sorted samples without repetitions, one row per chunk, by series and time, tails behind.
 
     Parameters
     ----------
@@ -143,11 +143,11 @@ def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fa
     fresh = np.zeros(len(group), bool)
     fresh[np.unique(group, return_index=True)[1]] = True
     edges = bounds.tolist()
-    values = _encoded(flat.value, edges, effort)
+    values = _encoded(flat.value, edges, _efforts(flat.series, bounds, effort))
     times: list[tuple[int | None, bytes | None]] = [(None, None)] * len(group)
     for row in np.flatnonzero(fresh).tolist():
         times[row] = codecs.encode(flat.time[edges[row] : edges[row + 1]], effort)
-    return pa.table(
+    table = pa.table(
         {
             "series_id": flat.series[bounds[:-1]],
             "time_group": group.astype(np.int32),
@@ -158,6 +158,16 @@ def chunk_table(flat: Flat, limit: int = CHUNK, tail: int = 0, effort: str = "fa
             "blob": pa.array([v[1] for v in values], pa.binary()),
         }
     )
+    last = _tails(flat.series, bounds) if tail else np.zeros(len(group), bool)
+    return table.take(pa.array(np.argsort(last, kind="stable"))) if last.any() else table
+
+
+def _tails(series: _Ints, bounds: _Ints) -> npt.NDArray[np.bool_]:
+    """Return which chunks are the last of a series of several: they lie together, to be read together."""
+    of = series[bounds[:-1]]
+    same = of[1:] == of[:-1]
+    found: npt.NDArray[np.bool_] = np.append(~same, True) & np.insert(same, 0, False)
+    return found
 
 
 def _told_once(columns: dict[str, npt.NDArray[Any]]) -> dict[str, pa.Array]:
@@ -178,11 +188,19 @@ def _told_once(columns: dict[str, npt.NDArray[Any]]) -> dict[str, pa.Array]:
     return out
 
 
-def _encoded(value: npt.NDArray[np.float64], edges: list[int], effort: str) -> list[tuple[int, bytes]]:
+def _efforts(series: _Ints, bounds: _Ints, effort: str) -> list[str]:
+    """Return the effort for each chunk: of long series what is read quickly counts more than what is smallest."""
+    if effort != "best":
+        return [effort] * (len(bounds) - 1)
+    _, place, count = np.unique(series, return_inverse=True, return_counts=True)
+    return ["quick" if long else effort for long in (count[place[bounds[:-1]]] > CHUNK).tolist()]
+
+
+def _encoded(value: npt.NDArray[np.float64], edges: list[int], efforts: list[str]) -> list[tuple[int, bytes]]:
     """Return codec and bytes of every chunk; chunks with the same bits are encoded once."""
     seen: dict[bytes, tuple[int, bytes]] = {}
     out = []
-    for a, b in pairwise(edges):
+    for (a, b), effort in zip(pairwise(edges), efforts, strict=True):
         part = value[a:b]
         key = part.tobytes()
         found = seen.get(key)

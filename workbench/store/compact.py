@@ -170,7 +170,7 @@ def _replace(place: Folder, catalog: Catalog, reader: Reader, signal: str, group
     named = False
     try:
         for part in _write(place, catalog, reader, signal, group, meta):
-            made.append(part)
+            made += [part]  # one by one, so that what was written is removed when the next one fails
         if made:
             reach("compact.written")
             with catalog.write() as connection:

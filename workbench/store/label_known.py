@@ -95,10 +95,12 @@ class Known:
     def get(self, keys: _Keys) -> _Ints:
         """Return the number under each key, 0 for none."""
         out = np.zeros(keys.shape[1], np.int64)
+        order = np.argsort(keys[0])  # neighbours are looked for one after the other: memory is near
+        wanted = keys[:, order]
         for known, numbers in self._runs:
-            at = np.minimum(np.searchsorted(known[0], keys[0]), known.shape[1] - 1)
-            hit = (known[0][at] == keys[0]) & (known[1][at] == keys[1])
-            out[hit] = numbers[at[hit]]
+            at = np.minimum(np.searchsorted(known[0], wanted[0]), known.shape[1] - 1)
+            hit = (known[0][at] == wanted[0]) & (known[1][at] == wanted[1])
+            out[order[hit]] = numbers[at[hit]]
         return out
 
     def add(self, keys: _Keys, numbers: _Ints) -> None:

@@ -255,7 +255,7 @@ def load_index(place: Place, file: File, packed: bytes | None) -> ChunkIndex:
     try:
         parquet = open_file(place, file)
         raw = place.read(file.path, [(0, file.bytes)])[0]
-        return ChunkIndex.of_table(parquet.read(columns=_INDEXED), raw)
+        return ChunkIndex.of_table(parquet.read(columns=_INDEXED), raw).ordered()
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, StoreError):
             raise

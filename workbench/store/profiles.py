@@ -70,7 +70,9 @@ def read_segment(place: Place, files: Sequence[File]) -> dict[str, pa.Table]:
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, StoreError):
                 raise
-            raise StoreError(f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy.") from error
+            raise StoreError(
+                f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy."
+            ) from error
     return tables
 
 

@@ -32,14 +32,14 @@ from workbench.store.label_fold import fold
 from workbench.store.label_state import Sets
 from workbench.store.place import CATALOG
 from workbench.store.places import Folder, fsync
-from workbench.store.rollup_segment import index_of_file
+from workbench.store.rollup_segment import SIGNAL, index_of_file
 from workbench.store.series import verify_series
 from workbench.store.snapshot import hot_crc
 from workbench.store.sqlite import SqliteCatalog
 
 __all__ = ["rebuild"]
 
-_ROLES = {"metrics": 1, "logs": 1, "spans": 1, "events": 1, "rollup": 1, "profiles": 3}
+_ROLES = {"metrics": 1, "logs": 1, "spans": 1, "events": 1, SIGNAL: 1, "profiles": 3}
 _ROW = ("t_min", "t_max", "rows", "series_min", "series_max")
 _AT_ONCE = 100_000
 
@@ -57,7 +57,7 @@ class _Found:
         """Where it stands among the others: last write in it, rollups after what they were made of, time made."""
         known = self.about.get("seq_max")
         last = float(known) if known is not None else float(self.about.get("seq_after", -1)) + 0.5
-        return last, self.signal == "rollup", Path(self.files[0].path).name
+        return last, self.signal == SIGNAL, Path(self.files[0].path).name
 
 
 def rebuild(folder: Path) -> dict[str, Any]:
@@ -140,8 +140,9 @@ def _segments(place: Folder, paths: list[str], lost: list[str]) -> Iterator[_Fou
 def _fill(catalog: SqliteCatalog, place: Folder, found: list[_Found], old: Path, lost: list[str]) -> dict[str, Any]:
     """Name segments and hot rows in the order of their writes, then register the series they speak of."""
     kept = _old(old, lost)
-    hot = [((float(row[2]), False, ""), row) for row in kept["hot"]]
-    ordered = sorted([*((one.order, one) for one in found), *hot], key=lambda item: item[0])
+    hot: list[tuple[tuple[float, bool, str], Any]] = [((float(row[2]), False, ""), row) for row in kept["hot"]]
+    ordered: list[tuple[tuple[float, bool, str], Any]] = [*((one.order, one) for one in found), *hot]
+    ordered.sort(key=lambda item: item[0])
     labels: dict[int, tuple[str, str, str]] = {}
     named = 0
     for rank, (_, one) in enumerate(ordered, start=1):
@@ -155,7 +156,7 @@ def _fill(catalog: SqliteCatalog, place: Folder, found: list[_Found], old: Path,
             except (StoreError, ValueError, KeyError, pa.ArrowException) as error:
                 lost.append(f"{one.files[0].path} is damaged ({error}) and is left out")
                 continue
-            more = {"step": int(one.about["step"])} if one.signal == "rollup" else {}
+            more = {"step": int(one.about["step"])} if one.signal == SIGNAL else {}
             replaces = json.dumps([0]) if "replaces" in one.about else "[]"
             add_segment(transaction, made, rank, rank, replaces=replaces, **more)
         named += 1
@@ -173,19 +174,19 @@ def _made(place: Folder, one: _Found, labels: dict[int, tuple[str, str, str]]) -
     """Return a segment's row, files and chunk index, and add the labels of its series."""
     row: dict[str, Any] = {"signal": one.signal}
     row |= {name: int(one.about[name]) for name in _ROW if name in one.about}
-    if one.signal not in ("metrics", "rollup"):
+    if one.signal not in ("metrics", SIGNAL):
         return Made(row, one.files)
     file = one.files[0]
     data = place.read(file.path, [(0, file.bytes)])[0]
     parquet = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
     table = parquet.read()
-    numbers = table["series" if one.signal == "rollup" else "series_id"]
+    numbers = table["series" if one.signal == SIGNAL else "series_id"]
     columns = [numbers, *(table[name] for name in ("labels", "kind", "unit"))]
-    if one.signal == "rollup":
+    if one.signal == SIGNAL:
         columns = [pc.list_flatten(column) for column in columns]
     for number, *told in zip(*(column.to_pylist() for column in columns), strict=True):
         labels[number] = (told[0], told[1], told[2])
-    index = index_of_file(place, file) if one.signal == "rollup" else ChunkIndex.of_table(table, data)
+    index = index_of_file(place, file) if one.signal == SIGNAL else ChunkIndex.of_table(table, data)
     return Made(row, one.files, index.pack())
 
 

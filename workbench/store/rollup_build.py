@@ -58,8 +58,6 @@ class RollupContext:
     samples : callable
         `samples(ids, start, end)` returns series numbers, offsets, times (ns) and values of [start, end), sorted and
         without repetitions.
-    expired : int
-        Up to here samples were removed for their age, ns: such days are never rolled up again.
     meta : mapping of str to str
         What footers say first.
     """
@@ -69,34 +67,38 @@ class RollupContext:
     index: Described
     size: int
     samples: Callable[[_Ints, int, int], tuple[_Ints, _Ints, _Ints, _Floats]]
-    expired: int = 0
     meta: Mapping[str, str] = field(default_factory=dict)
 
 
-def due_days(raw: RawSpans, rollups: Sequence[RollupSegment], now: int, expired: int = 0) -> list[int]:
+def due_days(raw: RawSpans, rollups: Sequence[RollupSegment], now: int) -> list[int]:
     """Return the days that are over, have samples, and no rollup that knows them all.
+
+    A day whose known samples have expired keeps its rollup: what came later is no day.
 
     Parameters
     ----------
     raw : RawSpans
     rollups : sequence of RollupSegment
-    now, expired : int
+    now : int
         Nanoseconds.
     """
     if not len(raw.seq):
         return []
     first, last = int(day_of(raw.t_min.min())), int(day_of(raw.t_max.max())) + 1
-    first, last = max(first, expired // DAY), min(last, (now - SETTLED_NS) // DAY)
+    last = min(last, (now - SETTLED_NS) // DAY)
     if first >= last:
         return []
     newest, known = np.full(last - first, -1, np.int64), np.full(last - first, -1, np.int64)
-    spans = zip(raw.seq.tolist(), day_of(raw.t_min).tolist(), (day_of(raw.t_max) + 1).tolist(), strict=True)
-    marks = [(newest, *span) for span in spans]
-    marks += [(known, s.rank, *s.days) for s in rollups if s.step == LEVELS[-1]]
-    for target, seq, a, b in marks:
-        here = target[max(a - first, 0) : max(b - first, 0)]
-        np.maximum(here, seq, out=here)
-    due: list[int] = (np.flatnonzero(newest > known) + first).tolist()
+    oldest = np.full(last - first, 2**63 - 1, np.int64)
+    days = zip(day_of(raw.t_min).tolist(), (day_of(raw.t_max) + 1).tolist(), strict=True)
+    for (a, b), since, seq in zip(days, raw.since.tolist(), raw.seq.tolist(), strict=True):
+        here = slice(max(a - first, 0), max(b - first, 0))
+        newest[here], oldest[here] = np.maximum(newest[here], seq), np.minimum(oldest[here], since)
+    for segment in rollups:
+        if segment.step == LEVELS[-1]:
+            here = slice(*(max(day - first, 0) for day in segment.days))
+            known[here] = np.maximum(known[here], segment.rank)
+    due: list[int] = (np.flatnonzero((newest > known) & ((known < 0) | (oldest <= known))) + first).tolist()
     return due
 
 
@@ -112,7 +114,7 @@ def build(context: RollupContext, now: int | None = None) -> int:
     """
     with context.catalog.read() as transaction:
         raw, rollups = load_raw_spans(transaction), load_rollups(transaction, 0, 2**63 - 1)
-    days = due_days(raw, rollups, time.time_ns() if now is None else now, context.expired)
+    days = due_days(raw, rollups, time.time_ns() if now is None else now)
     return sum(_build_day(context, day) for day in days)
 
 
@@ -185,7 +187,7 @@ class _Parts:
 
     def __init__(self, context: RollupContext, level: int, day: int, rank: int) -> None:
         self._context, self._period, self._rank = context, (level, day), rank
-        self.writer, self._first = RollupWriter(), 0
+        self.writer, self._first = RollupWriter("fast"), 0
         self.made: list[tuple[int, Made]] = []
 
     def add(self, rows: Rows, last: int) -> None:
@@ -199,7 +201,7 @@ class _Parts:
         period = Period(level, (day, day + 1), (self._first, max(last, self._first)))
         context, seq = self._context, (self._rank, self._rank)
         self.made.append((level, self.writer.write(context.place, period, context.index, context.meta, seq)))
-        self.writer, self._first = RollupWriter(), last + 1
+        self.writer, self._first = RollupWriter("fast"), last + 1
 
 
 def commit(

@@ -60,7 +60,7 @@ def _like(name: str, column: Array, columns: dict[str, Array]) -> bytes:
     return len(other).to_bytes(4, "little") + exceptions.tobytes()
 
 
-def encode_columns(buckets: Buckets, regular: bool) -> dict[str, Blob]:
+def encode_columns(buckets: Buckets, regular: bool, effort: str = "best") -> dict[str, Blob]:
     """Return codec id and bytes of each column of some buckets.
 
     Parameters
@@ -69,22 +69,24 @@ def encode_columns(buckets: Buckets, regular: bool) -> dict[str, Blob]:
         At least one; sorted.
     regular : bool
         Whether a reader knows the bucket numbers without being told.
+    effort : {"best", "fast"}
+        As of `codecs.encode`.
     """
     columns, out = buckets.columns, {}
     for name, column in columns.items():
         if name in _TIMES:  # how long before the bucket's end: alike for all series of a target
             lag = np.where(column < 0, buckets.step, buckets.bucket * buckets.step - column)
-            out[name] = codecs.encode(lag)
+            out[name] = codecs.encode(lag, effort)
             continue
         like = _like(name, column, columns) if name in BASES else None
         if like is not None and len(like) <= _EFFORT * len(column):
             out[name] = LIKE, like
             continue
-        out[name] = codecs.encode(np.ascontiguousarray(column))
+        out[name] = codecs.encode(np.ascontiguousarray(column), effort)
         if like is not None and len(like) < len(out[name][1]):
             out[name] = LIKE, like
     if not regular:
-        out["bucket"] = codecs.encode(buckets.bucket)
+        out["bucket"] = codecs.encode(buckets.bucket, effort)
     return out
 
 
@@ -127,11 +129,11 @@ def decode_column(
     return out
 
 
-def encode_sketches(sketches: Sketches) -> bytes:
+def encode_sketches(sketches: Sketches, effort: str = "best") -> bytes:
     """Return `[cells 4]`, then three times `[codec 1][bytes 4][blob]`: cells per bucket, keys, counts."""
     out = [len(sketches.key).to_bytes(4, "little")]
     for part in (np.diff(sketches.offsets), sketches.key, sketches.count):
-        codec, data = codecs.encode(np.ascontiguousarray(part)) if len(part) else (LIKE, b"")
+        codec, data = codecs.encode(np.ascontiguousarray(part), effort) if len(part) else (LIKE, b"")
         out += [bytes([codec]), len(data).to_bytes(4, "little"), data]
     return b"".join(out)
 

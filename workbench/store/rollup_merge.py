@@ -65,7 +65,7 @@ def merge(context: RollupContext, open_file: Callable[[RollupSegment], RollupFil
             with context.catalog.read() as transaction:
                 found, raw = load_rollups(transaction, 0, 2**63 - 1, level), load_raw_spans(transaction)
             for first, parts in _periods(found, span, current):
-                if _true(parts, raw, context.expired):
+                if _true(parts, raw):
                     done += _join(context, open_file, level, (first, first + span), parts)
     return done
 
@@ -87,14 +87,14 @@ def _periods(found: Sequence[RollupSegment], span: int, now: int) -> Iterator[tu
             yield first, parts
 
 
-def _true(parts: Sequence[RollupSegment], raw: RawSpans, expired: int) -> bool:
+def _true(parts: Sequence[RollupSegment], raw: RawSpans) -> bool:
     """Return whether on each day the newest part knows all samples."""
     first, last = min(p.days[0] for p in parts), max(p.days[1] for p in parts)
     late = np.zeros(last - first, bool)
     for part in parts:  # the newest comes last
         here = slice(part.days[0] - first, part.days[1] - first)
-        late[here] = raw.days(*part.days, since=part.rank)
-    return not (late & (np.arange(first, last) >= expired // DAY)).any()
+        late[here] = raw.overtaken(part.rank, *part.days)
+    return not late.any()
 
 
 def _join(
@@ -109,7 +109,8 @@ def _join(
     ids = np.unique(np.concatenate([file.index.series for _, file in files]))
     low, high = min(p.series[0] for p in parts), max(p.series[1] for p in parts) - 1
     at_once = max(1, _CELLS // ((days[1] - days[0]) * (DAY // level)))
-    writer = RollupWriter()
+    effort = "best" if days[1] - days[0] == PERIODS[level][-1] else "fast"
+    writer = RollupWriter(effort)
     made: list[tuple[int, Made]] = []
 
     def flush(last: int) -> Made:
@@ -122,12 +123,12 @@ def _join(
             writer.add(rows)
         if writer.nbytes > _PART and some[-1] < ids[-1]:
             made.append((level, flush(int(some[-1]))))
-            writer, low = RollupWriter(), int(some[-1]) + 1
+            writer, low = RollupWriter(effort), int(some[-1]) + 1
     made.append((level, flush(high)))
 
     def allowed(transaction: Any) -> bool:
         newer = [s for s in load_rollups(transaction, days[0] * DAY + 1, days[1] * DAY, level) if s.rank > rank]
-        return not newer and _true(parts, load_raw_spans(transaction), context.expired)
+        return not newer and _true(parts, load_raw_spans(transaction))
 
     named = commit(context, made, rank, [part.id for part in parts], allowed)
     return len(parts) if named else 0
@@ -136,7 +137,7 @@ def _join(
 def _rows(files: Sequence[tuple[RollupSegment, RollupFile]], ids: _Ints, days: tuple[int, int]) -> Iterator[Rows]:
     """Return the joined rows of some series: one per stretch of days in which it is covered."""
     none = np.empty(0, np.int64)
-    nothing = RawSpans(none, none, none)
+    nothing = RawSpans(none, none, none, none)
     chosen = choose(files, ids, days, ("count",), nothing)
     kinds: npt.NDArray[np.int8] = np.zeros(chosen.shape, np.int8)  # 0 not covered, 1 covered, 2 with sketches
     found: list[tuple[Buckets, Sketches]] = []

@@ -1,7 +1,8 @@
 """Which rollup answers which day of which series: the coarsest level that fits the question and is still true.
 
 A rollup is true for a day unless samples of that day were written after it was made: then some live segment or hot row
-that overlaps the day has a later write number. Raw data that has expired takes nothing from its rollups.
+that overlaps the day has a later write number. Samples that have expired take nothing from their rollups: a day of
+whose known samples none are left keeps its rollup, whatever comes later.
 """
 
 from __future__ import annotations
@@ -49,21 +50,28 @@ class RollupSegment(NamedTuple):
 
 @dataclass(frozen=True)
 class RawSpans:
-    """Last write, first and last instant (ns) of every live metrics segment and hot row; shape (s,) each."""
+    """First and last write, first and last instant (ns) of every live metrics segment and hot row; shape (s,) each."""
 
+    since: _Ints
     seq: _Ints
     t_min: _Ints
     t_max: _Ints
 
-    def days(self, first: int, last: int, since: int = -1) -> npt.NDArray[np.bool_]:
-        """Return which of the days from `first` to `last` - 1 may hold samples written after write `since`."""
-        late = self.seq > since
-        a, b = (np.clip(day_of(t[late]) - first, 0, last - first) for t in (self.t_min, self.t_max + DAY))
+    def days(self, first: int, last: int, which: npt.NDArray[np.bool_] | slice = slice(None)) -> npt.NDArray[np.bool_]:
+        """Return which of the days from `first` to `last` - 1 some of the spans touch."""
+        a, b = (np.clip(day_of(t[which]) - first, 0, last - first) for t in (self.t_min, self.t_max + DAY))
         edges = np.zeros(last - first + 1, np.int64)
         np.add.at(edges, a, 1)
         np.add.at(edges, b, -1)
         touched: npt.NDArray[np.bool_] = np.cumsum(edges[:-1]) > 0
         return touched
+
+    def overtaken(self, rank: int, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """Return on which of the days what was known at write `rank` is no longer all there is.
+
+        Where nothing of what was known is left, it has expired, and what came later does not make up for it.
+        """
+        return self.days(first, last, self.seq > rank) & self.days(first, last, self.since <= rank)
 
 
 def day_of(t: Any) -> Any:
@@ -105,11 +113,10 @@ def load_rollups(transaction: Any, start: int, end: int, step: int | None = None
 def load_raw_spans(transaction: Any) -> RawSpans:
     """Return the spans of all live metrics segments and hot rows."""
     rows = transaction.execute(
-        "SELECT seq_max, t_min, t_max FROM segments WHERE signal = 'metrics' AND retired IS NULL"
-        " UNION ALL SELECT seq, t_min, t_max FROM hot WHERE signal = 'metrics'"
+        "SELECT seq_min, seq_max, t_min, t_max FROM segments WHERE signal = 'metrics' AND retired IS NULL"
+        " UNION ALL SELECT seq, seq, t_min, t_max FROM hot WHERE signal = 'metrics'"
     ).fetchall()
-    seq, t_min, t_max = np.array(rows, np.int64).reshape(-1, 3).T
-    return RawSpans(seq, t_min, t_max)
+    return RawSpans(*np.array(rows, np.int64).reshape(-1, 4).T)
 
 
 def choose(
@@ -118,7 +125,6 @@ def choose(
     days: tuple[int, int],
     columns: Sequence[str],
     raw: RawSpans,
-    expired: int = 0,
 ) -> _Ints:
     """Return for each series and day the segment (position in `segments`) and row that answer, -1 for raw samples.
 
@@ -133,8 +139,6 @@ def choose(
     columns : sequence of str
         What is asked of a bucket.
     raw : RawSpans
-    expired : int
-        Up to here raw samples have been removed for their age, ns: rollups of such days stay true.
 
     Returns
     -------
@@ -147,7 +151,7 @@ def choose(
         for position, (segment, file) in enumerate(segments):
             if segment.step == level:
                 _paint(owner, position, segment, file, ids, days[0], columns)
-                late = raw.days(*days, since=segment.rank) & (np.arange(*days) >= expired // DAY)
+                late = raw.overtaken(segment.rank, *days)
                 mine = owner[:, late] // _ROW == position
                 owner[:, late] = np.where(mine, -1, owner[:, late])
         chosen = np.where(owner >= 0, owner, chosen)

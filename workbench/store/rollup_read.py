@@ -49,15 +49,12 @@ class RollupSource:
     samples : callable
         `samples(ids, start, end)` returns series numbers, offsets, times (ns) and values of [start, end), sorted and
         without repetitions.
-    expired : int
-        Up to here samples were removed for their age, ns.
     """
 
     segments: Sequence[RollupSegment]
     raw: RawSpans
     open: Callable[[RollupSegment], RollupFile]
     samples: Callable[[_Ints, int, int], tuple[_Ints, _Ints, _Ints, _Floats]]
-    expired: int = 0
 
 
 def read(
@@ -128,7 +125,7 @@ class _Query:
     def fill(self, ids: _Ints, out: _Floats) -> None:
         """Answer for some series, into rows of the result."""
         raw, needs = self.source.raw, NEEDS[self.function]
-        chosen = choose(self.files, ids, self.days, needs, raw, self.source.expired)
+        chosen = choose(self.files, ids, self.days, needs, raw)
         todo = list(pieces(chosen, self.days[0]))
         if self.function == "quantile":
             self._quantiles(ids, todo, out)

@@ -28,7 +28,7 @@ __all__ = ["DAY", "SIGNAL", "Described", "Period", "RollupWriter", "Rows", "inde
 DAY = 86_400 * 10**9
 """Nanoseconds of a day; day d is (d * DAY, (d + 1) * DAY]."""
 
-SIGNAL = "rollups"
+SIGNAL = "rollup"
 
 _ALONE = 512
 """Buckets of one series from which it has a block of its own."""
@@ -96,9 +96,16 @@ def _blocks(n: _Ints, sketched: npt.NDArray[np.bool_]) -> _Ints:
 
 
 class RollupWriter:
-    """Takes rows in the order of their series, encodes them block by block, and writes them as one segment."""
+    """Takes rows in the order of their series, encodes them block by block, and writes them as one segment.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    effort : {"best", "fast"}
+        "fast" for what will soon be joined to something longer.
+    """
+
+    def __init__(self, effort: str = "best") -> None:
+        self._effort = effort
         self._rows: list[dict[str, _Ints]] = []
         self._cells: list[_Ints] = []
         self._blobs: dict[tuple[int, bytes], int] = {}
@@ -119,10 +126,10 @@ class RollupWriter:
         edges = np.searchsorted(block, np.arange(block[-1] + 2))
         for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
             here = slice(int(rows.offsets[a]), int(rows.offsets[b]))
-            blobs = encode_columns(rows.buckets.take(here), not gaps[a:b].any())
+            blobs = encode_columns(rows.buckets.take(here), not gaps[a:b].any(), self._effort)
             if rows.sketched[a]:
                 sketches = rows.sketches.take(np.arange(here.start, here.stop))
-                blobs["sketch"] = NUMBERS["sketch"], encode_sketches(sketches)
+                blobs["sketch"] = NUMBERS["sketch"], encode_sketches(sketches, self._effort)
             cells = np.full(len(NUMBERS), -1, np.int64)
             for name, blob in blobs.items():
                 cells[NUMBERS[name]] = self._blobs.setdefault(blob, len(self._blobs))

@@ -59,15 +59,13 @@ class Rollups:
         self._files: OrderedDict[int, RollupFile] = OrderedDict()
         self._lock = threading.Lock()
 
-    def update(self, now: int | None = None, expired: int = 0) -> dict[str, int]:
+    def update(self, now: int | None = None) -> dict[str, int]:
         """Roll up the days that are over, and join the rollups of periods that are over.
 
         Parameters
         ----------
         now : int, optional
             Nanoseconds.
-        expired : int
-            Up to here samples were removed for their age, ns: such days keep the rollups they have.
 
         Returns
         -------
@@ -80,7 +78,7 @@ class Rollups:
             If samples that are needed are damaged, or the disk refuses.
         """
         index = self._reader.refreshed()
-        context = RollupContext(self._place, self._catalog, index, index.size, self._now, expired, META)
+        context = RollupContext(self._place, self._catalog, index, index.size, self._now, META)
         days = self._again(lambda: build(context, now))
         return {"days": days, "joined": self._again(lambda: merge(context, self.open, now))}
 
@@ -91,7 +89,6 @@ class Rollups:
         span: tuple[int, int, int],
         window: int | None = None,
         q: float | None = None,
-        expired: int = 0,
     ) -> tuple[_Ints, _Floats, list[dict[str, Any]]]:
         """Return the matching series with any number in any window, and their values; see `rollup_read.read`.
 
@@ -111,7 +108,7 @@ class Rollups:
                 rollups = load_rollups(transaction, grid.begin + 1, grid.end)
                 raw, bounds = load_raw_spans(transaction), _bounds(transaction)
             ids = self._reader.index.match(matchers)
-            source = rollup_read.RollupSource(rollups, raw, self.open, self._view(snapshot, bounds), expired)
+            source = rollup_read.RollupSource(rollups, raw, self.open, self._view(snapshot, bounds))
             values, used = rollup_read.read(source, ids, function, span, window, q)
             some = _any(values)
             return (ids, values, used) if some.all() else (ids[some], values[some], used)

@@ -76,7 +76,9 @@ def read_segment(
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, StoreError):
             raise
-        raise StoreError(f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy.") from error
+        raise StoreError(
+            f"segment {place.url}/{file.path} cannot be read ({error}): restore it from a copy."
+        ) from error
     return [t for t in tables if len(t)]
 
 

@@ -73,7 +73,7 @@ def array(reader: Reader, matchers: Sequence[Matcher], start: int, step: int, n:
         import dask.array
 
         da: Any = dask.array
-        from dask import delayed
+        from dask.delayed import delayed
     except ImportError as error:
         raise MissingDependency("scaling out needs dask: install workbench-observability[scale].") from error
     plan = reader.plan(matchers, start - step + 1, start + (n - 1) * step + 1)

@@ -11,6 +11,7 @@ from workbench.signals import SIGNALS
 from workbench.store.catalog import Catalog
 from workbench.store.chunk_index import ChunkIndex
 from workbench.store.series import cardinality, count_series
+from workbench.store.rollup_segment import SIGNAL
 from workbench.store.tier import Policy, due
 
 __all__ = ["detailed", "status"]
@@ -35,7 +36,7 @@ def status(catalog: Catalog) -> dict[str, Any]:
         found = connection.execute(_PARTS).fetchall()
     tiers = {"hot": 0, "warm": 0, "cold": 0}
     signals: dict[str, dict[str, Any]] = {}
-    for signal in (*SIGNALS, "rollup"):
+    for signal in (*SIGNALS, SIGNAL):
         parts = [row[1:] for row in found if row[0] == signal]
         for tier, _, _, size, _, _ in parts:
             tiers[tier] += int(size)
@@ -52,7 +53,7 @@ def status(catalog: Catalog) -> dict[str, Any]:
         "series": series,
         "bytes": {"total": sum(tiers.values()) + index, **tiers, "index": index},
         "signals": {signal: signals[signal] for signal in SIGNALS},
-        "rollups": signals["rollup"],
+        "rollups": signals[SIGNAL],
     }
 
 

@@ -282,7 +282,9 @@ def forget(catalog: Catalog, places: Mapping[str, Place], now: int | None = None
     """
     oldest = (time.time_ns() if now is None else now) - int((files.GRACE_S if grace_s is None else grace_s) * 1e9)
     with catalog.read() as connection:
-        left = [row[0] for row in connection.execute("SELECT name FROM notes WHERE kind = 'leftover' AND at < ?", (oldest,))]
+        left = [
+            row[0] for row in connection.execute("SELECT name FROM notes WHERE kind = 'leftover' AND at < ?", (oldest,))
+        ]
         named = "SELECT path FROM files JOIN segments ON segment = id WHERE tier = 'warm'"
         warm = {row[0] for row in connection.execute(named)} if left else set()
         retired = connection.execute(
