@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests import naive
 from workbench.signals import Batch, Matcher, build_samples
 from workbench.signals.samples import STALE_NAN
-from workbench.store import Store, rollup_build
+from workbench.store import Store, rollup_build, rollup_merge
 from workbench.store.rollup_build import SETTLED_NS, due_days
 from workbench.store.rollup_plan import RawSpans, RollupSegment, load_raw_spans, load_rollups
 from workbench.store.rollup_segment import DAY, File
@@ -131,10 +131,8 @@ def test_a_rollup_older_than_late_samples_is_not_joined(tmp_path):
         with store._catalog.read() as transaction:
             raw = load_raw_spans(transaction)
         assert due_days(raw, before, NOW) == [D0 + 1]
-        from workbench.store import rollup_merge
-
         parts = [s for s in before if s.step == 3600 * S]
-        assert not rollup_merge._true(parts, raw, 0)
+        assert not rollup_merge._true(parts, raw)
         expired = RawSpans(raw.seq, raw.seq, raw.t_min, raw.t_max)
         late = expired.seq > max(s.rank for s in before)
         only_late = RawSpans(*(getattr(expired, name)[late] for name in ("since", "seq", "t_min", "t_max")))

@@ -232,6 +232,21 @@ def test_samples_that_expired_leave_their_rollups_true(world):
     assert {u["step"] for u in used} == {300 * S}
 
 
+def test_what_is_overtaken():
+    """Rollups made at write 5 of what is listed now: first write, last write."""
+
+    def overtaken(*spans: tuple[int, int]) -> bool:
+        since, seq = np.array(spans, np.int64).reshape(-1, 2).T
+        edge = np.full(len(since), DAY)
+        return bool(RawSpans(since, seq, edge, edge).overtaken(5, 0, 1)[0])
+
+    assert not overtaken()
+    assert not overtaken((3, 5))
+    assert overtaken((3, 5), (6, 6))
+    assert overtaken((3, 6)), "the late samples have been joined to the others"
+    assert not overtaken((6, 6)), "the others have expired"
+
+
 def test_few_series_fetch_their_own_bytes_only(world, monkeypatch):
     """One series of a long block costs its columns, not the file."""
     monkeypatch.setattr("workbench.store.rollup_segment._ALONE", 100)

@@ -86,7 +86,7 @@ def _suitable(array: Array) -> list[tuple[int, bytes]]:
     return [] if found is None else [found]
 
 
-def _smallest(array: Array, slower: float) -> list[tuple[int, bytes]]:
+def _smallest(array: Array, slower: float = SLOWER) -> list[tuple[int, bytes]]:
     """Return all forms that apply, the best first: the smallest, but what takes longer to decode must be smaller yet."""
     forms = [(codec.id, codec.encode(array)) for codec in _rivals(array.dtype.kind)]
     found = [plain(array), *((i, blob) for i, blob in forms if blob is not None)]
