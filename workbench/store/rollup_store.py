@@ -21,6 +21,7 @@ from workbench.store.gather import gather
 from workbench.store.places import Folder
 from workbench.store.reader import Reader
 from workbench.store.rollup_build import RollupContext, build
+from workbench.store.rollup_check import problems
 from workbench.store.rollup_file import RollupFile
 from workbench.store.rollup_index import RollupIndex
 from workbench.store.rollup_merge import merge
@@ -129,6 +130,20 @@ class Rollups:
                 "UPDATE segments SET retired = ? WHERE id = ? AND signal = ? AND retired IS NULL",
                 [(now, number, SIGNAL) for number in segments],
             )
+
+    def problems(self) -> list[str]:
+        """Return one sentence for each damage in a rollup, naming series and days; [] when all are sound."""
+        with self._catalog.read() as transaction:
+            live = load_rollups(transaction, -(2**63), 2**63 - 1)
+        found: list[str] = []
+        for segment in live:
+            try:
+                found += problems(self.open(segment))
+            except Gone:  # retired since, or missing: `verify` has looked at the files of all segments
+                continue
+            except StoreError as error:
+                found.append(str(error))
+        return found
 
     def open(self, segment: RollupSegment) -> RollupFile:
         """Return a rollup ready to be read, its index taken from the catalog, or from the file where that is damaged.

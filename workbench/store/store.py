@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from workbench import settings
-from workbench.errors import InvalidInput, check_one_of
+from workbench.errors import InvalidInput, StoreError, check_one_of
 from workbench.signals import (
     SIGNALS,
     Batch,
@@ -460,7 +460,11 @@ class Store:
         """Return one sentence for each damage found in segments, chunks, hot rows and catalog; [] when sound."""
         with self._catalog.read() as transaction:
             self._tiers.look(transaction)
-        return [*acknowledged.problems(self.path, self._catalog), *verify.verify(self._catalog, self._tiers)]
+        found = [*acknowledged.problems(self.path, self._catalog), *verify.verify(self._catalog, self._tiers)]
+        try:
+            return found + [sentence for sentence in self._rollups.problems() if sentence not in found]
+        except StoreError as error:  # the catalog itself: said already, or all there is to say
+            return found or [str(error)]
 
 
 def _cache() -> BlockCache:
