@@ -235,7 +235,6 @@ def test_failures_are_one_sentence_and_exit_1(
         ("query", "logs", "--start", "2024-05-02", "--end", "2024-05-01"),
         ("investigate", "--at", "2024-05-01", "--start", "2024-05-01"),
         ("ingest", "telemetry", "--map", "time"),
-        ("ingest", "telemetry", "--store", "s3://bucket/store"),
         ("ingest", "telemetry", "--format", "oltp"),
         ("ingest", "https://example.com/x"),
         ("query", "logs", "--start", "-1h"),
@@ -354,3 +353,43 @@ def test_json_is_alone_on_standard_output_of_the_real_command(store: Path, telem
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["known"] == 3
+
+
+def test_the_store_commands_look_after_a_store(run: Run, store: Path) -> None:
+    at = ("--store", str(store))
+    assert run("store", "compact", *at, "--all").out.startswith("joined ")
+    assert "removed" in run("store", "vacuum", *at, "--now").out
+    status = json.loads(run("store", "status", *at, "--json").out)
+    assert {"compression", "codecs", "next", "sources", "rollups"} <= status.keys()
+    assert status["bytes"]["total"] == sum(n for tier, n in status["bytes"].items() if tier != "total")
+    told = run("store", "status", *at).out
+    assert f"{status['samples']:,} samples" in told
+    assert "next: move" in told
+    assert run("store", "verify", *at).code == 0
+    cold = store.parent / "cold"
+    moved = json.loads(run("store", "tier", *at, "--to", cold.as_uri(), "--json").out)
+    assert moved["problems"] == []
+    assert run("store", "seal", *at).out == "sealed nothing\n"
+    elsewhere = run("store", "tier", *at, "--to", (store.parent / "other").as_uri())
+    assert elsewhere.code == 1
+    assert "lies at" in elsewhere.err
+    unknown = run("store", "verify", "--store", "memory://nothing")
+    assert unknown.code == 1
+    assert "no published store at memory://nothing" in unknown.err
+    assert "known are" in one_sentence(run("store", "verify", "--store", "gopher://bucket/store"))
+
+
+def test_a_lost_catalog_is_made_anew(run: Run, store: Path) -> None:
+    at = ("--store", str(store))
+    run("store", "seal", *at)
+    before = json.loads(run("store", "status", *at, "--json").out)
+    for place in store.glob("catalog.sqlite*"):
+        place.unlink()
+    assert run("store", "rebuild", *at).out.startswith("named ")
+    after = json.loads(run("store", "status", *at, "--json").out)
+    assert {name: row["rows"] for name, row in after["signals"].items()} == {
+        name: row["rows"] for name, row in before["signals"].items()
+    }
+    again = run("store", "rebuild", "--store", str(store.parent / "nowhere"), "--json")
+    assert again.code == 1
+    assert "nothing to make a catalog from" in again.err
