@@ -99,6 +99,6 @@ def elsewhere(url: str, cache: str) -> None:
     """Say the content of what a URL leads to, without the store's folder, and what one series costs."""
     opened = open_url(url, BlockCache(Path(cache), 2**30))
     with closing(SqliteCatalog(opened.folder, read_only=True)) as catalog:
-        reader = Reader(catalog, {"cold": opened.place})
+        reader = Reader(catalog, Tiers({"cold": opened.place}))
         assert reader.samples([Matcher("i", "=", "7")], LOW, HIGH).n_samples == DAYS * A_DAY
         say(content(reader))

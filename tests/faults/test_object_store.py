@@ -300,7 +300,7 @@ def test_an_unreachable_place_is_an_error_and_never_a_part_of_the_answer(
 ) -> None:
     moved(store, url)
     with closing(open_catalog(store)) as catalog:
-        tiers = {"warm": Folder(store), "cold": Remote(url, tries=3, wait_s=0.001)}
+        tiers = tier.Tiers({"warm": Folder(store), "cold": Remote(url, tries=3, wait_s=0.001)})
         reader = Reader(catalog, tiers)
         server.plan(error=1.0)
         for work in (

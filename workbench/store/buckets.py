@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from workbench import registry
 from workbench.errors import InvalidInput, MissingDependency, StoreError
-from workbench.store.places import fsync
+from workbench.store.places import fsync, make_folder
 
 __all__ = ["Again", "Beyond", "Bucket", "FolderBucket", "Listed", "MemoryBucket", "ObstoreBucket", "bucket_of"]
 
@@ -263,7 +263,7 @@ class FolderBucket:
         temporary = place.with_name(f".{time.time_ns():x}-{uuid.uuid4().hex[:12]}")
 
         def work() -> None:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(place.parent)
             try:
                 with temporary.open("wb") as stream:
                     stream.write(data)
@@ -273,11 +273,7 @@ class FolderBucket:
                     temporary.replace(place)
                 else:
                     _link(temporary, place)
-                folder = place.parent
-                fsync(folder)
-                while folder != self._root and folder != folder.parent:
-                    folder = folder.parent
-                    fsync(folder)
+                fsync(place.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 

@@ -43,6 +43,7 @@ def tidy(place: Folder, catalog: Catalog, grace_s: float | None = None) -> int:
         for table in ("files", "chunks"):
             connection.execute(f"DELETE FROM {table} WHERE segment IN ({old})", oldest)
         connection.execute("DELETE FROM segments WHERE retired < ? AND tier = 'warm'", oldest)
-        named = {row[0] for row in connection.execute(_NAMED)}
+        # Inside, so that nobody can name meanwhile what is about to go.
+        swept = files.sweep(place, {row[0] for row in connection.execute(_NAMED)}, grace_s)
     reach("delete.committed")
-    return len(gone) + files.sweep(place, named, grace_s)
+    return len(gone) + swept

@@ -25,7 +25,7 @@ from workbench.store import metrics, profiles, rows
 from workbench.store.catalog import Catalog
 from workbench.store.chunks import Flat
 from workbench.store.crash import reach
-from workbench.store.files import Made, add_segment, remove
+from workbench.store.files import Made, add_segment, check_there, remove
 from workbench.store.gather import gather
 from workbench.store.places import Folder
 from workbench.store.reader import Reader
@@ -174,7 +174,7 @@ def _replace(place: Folder, catalog: Catalog, reader: Reader, signal: str, group
         if made:
             reach("compact.written")
             with catalog.write() as connection:
-                named = _swap(connection, ids, made, (low, high))
+                named = _swap(connection, place, ids, made, (low, high))
     finally:
         if not named:
             remove(place, [file for part in made for file in part.files])
@@ -182,13 +182,14 @@ def _replace(place: Folder, catalog: Catalog, reader: Reader, signal: str, group
     return len(ids) if named else 0
 
 
-def _swap(connection: Any, ids: Sequence[int], made: Sequence[Made], seqs: tuple[int, int]) -> bool:
+def _swap(connection: Any, place: Folder, ids: Sequence[int], made: Sequence[Made], seqs: tuple[int, int]) -> bool:
     """Name the new segments and retire the old; return False, having changed nothing, when any of these went before."""
     for number in ids:
         row = connection.execute("SELECT tier FROM segments WHERE id = ? AND retired IS NULL", (number,)).fetchone()
         if row is None or row[0] != "warm":
             return False
     for part in made:
+        check_there(place, part)
         add_segment(connection, part, *seqs, replaces=json.dumps(list(ids)))
     now = time.time_ns()
     connection.executemany("UPDATE segments SET retired = ? WHERE id = ?", [(now, number) for number in ids])

@@ -29,6 +29,7 @@ __all__ = [
     "Made",
     "add_segment",
     "check_file",
+    "check_there",
     "day_of",
     "open_file",
     "remove",
@@ -128,6 +129,17 @@ def add_segment(connection: Any, made: Made, seq_min: int, seq_max: int, **more:
         checked = (number, made.chunks, zlib.crc32(made.chunks))
         connection.execute("INSERT INTO chunks (segment, blob, crc32) VALUES (?, ?, ?)", checked)
     return int(number)
+
+
+def check_there(place: Folder, made: Made) -> None:
+    """Raise when the files of a segment went before it was named, inside the transaction that is to name it.
+
+    A process that slept for longer than the grace period finds what it wrote swept away. Sweeping happens in a
+    transaction too, so what is there now stays.
+    """
+    for file in made.files:
+        if place.size(file.path) != file.bytes:
+            raise StoreError(f"segment {place.root / file.path} went before it was named, it took too long: try again.")
 
 
 _checked: dict[tuple[Any, ...], int] = {}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from workbench.errors import StoreError
+from workbench.store.places import make_folder
 
 __all__ = ["CATALOG", "FORMAT", "REFERENCE", "file_system", "prepare"]
 
@@ -95,10 +96,7 @@ def _make(path: Path, create: bool) -> None:
         raise StoreError(f"there is no store at {path}: give the folder of one, or open it with create=True.")
     try:
         if not path.is_dir():
-            path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path.parent, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+            make_folder(path)
         foreign = [p.name for p in path.iterdir() if not p.name.startswith((CATALOG, REFERENCE))]
     except OSError as error:
         raise StoreError(f"store folder {path} cannot be made: {error.strerror}; choose a writable place.") from error

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from workbench.errors import StoreError
 from workbench.store.crash import reach
 
-__all__ = ["Folder", "Gone", "Place", "fsync", "joined"]
+__all__ = ["Folder", "Gone", "Place", "fsync", "joined", "make_folder"]
 
 _OPEN = 64
 _GAP = 8192
@@ -94,14 +94,27 @@ def _read_all(handle: int, offset: int, length: int) -> bytes:
     return block
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and all above it, each name durable: without that, what lies in it may be gone after a power cut."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True)
+        fsync(made.parent)
+
+
 class _Handle:
     """An open file that closes itself when the last reader lets go of it."""
 
     def __init__(self, path: Path) -> None:
+        self.number = -1
         self.number = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
     def __del__(self) -> None:
-        os.close(self.number)
+        if self.number >= 0:
+            os.close(self.number)
 
 
 class Folder:
@@ -189,7 +202,7 @@ class Folder:
         temporary = self.root / "tmp" / f"{time.time_ns():x}-{uuid.uuid4().hex[:12]}"
         try:
             for parent in (temporary.parent, place.parent):
-                self._make(parent)
+                make_folder(parent)
             with temporary.open("wb") as stream:
                 stream.write(data)
                 stream.flush()
@@ -207,14 +220,6 @@ class Folder:
         finally:
             temporary.unlink(missing_ok=True)
         return True
-
-    def _make(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        while folder != self.root:
-            folder = folder.parent
-            fsync(folder)
 
     def delete(self, path: str) -> None:
         """Remove a file; one that is not there is no error."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from workbench.signals.samples import is_stale
 from workbench.store.catalog import Catalog
 from workbench.store.crash import reach
-from workbench.store.files import Made, add_segment, remove
+from workbench.store.files import Made, add_segment, check_there, remove
 from workbench.store.places import Folder
 from workbench.store.rollup import LEVELS, Buckets, combine, roll
 from workbench.store.rollup_plan import RawSpans, RollupSegment, day_of, load_raw_spans, load_rollups
@@ -228,7 +228,7 @@ def commit(
     named = False
     try:
         with context.catalog.write() as transaction:
-            named = allowed(transaction) and _swap(transaction, made, rank, replaced)
+            named = allowed(transaction) and _swap(transaction, context.place, made, rank, replaced)
     finally:
         if not named:
             remove(context.place, [file for _, one in made for file in one.files])
@@ -236,7 +236,9 @@ def commit(
     return named
 
 
-def _swap(transaction: Any, made: Sequence[tuple[int, Made]], rank: int, replaced: Sequence[int]) -> bool:
+def _swap(
+    transaction: Any, place: Folder, made: Sequence[tuple[int, Made]], rank: int, replaced: Sequence[int]
+) -> bool:
     for number in replaced:
         if transaction.execute("SELECT 1 FROM segments WHERE id = ? AND retired IS NULL", (number,)).fetchone() is None:
             return False
@@ -247,6 +249,7 @@ def _swap(transaction: Any, made: Sequence[tuple[int, Made]], rank: int, replace
         if any(s.id not in replaced and s.rank >= rank and s.days[0] <= days[0] <= days[1] <= s.days[1] for s in live):
             return False
     for level, one in made:
+        check_there(place, one)
         add_segment(transaction, one, rank, rank, step=level, replaces=str(list(replaced)))
     now = time.time_ns()
     transaction.executemany("UPDATE segments SET retired = ? WHERE id = ?", [(now, number) for number in replaced])

@@ -57,7 +57,7 @@ class Rollups:
     def __init__(self, place: Folder, catalog: Catalog, reader: Reader) -> None:
         self._place, self._catalog, self._reader = place, catalog, reader
         self._hot = HotCache()
-        self._files: OrderedDict[int, RollupFile] = OrderedDict()
+        self._files: OrderedDict[tuple[int, str], RollupFile] = OrderedDict()
         self._lock = threading.Lock()
 
     def update(self, now: int | None = None) -> dict[str, int]:
@@ -155,10 +155,11 @@ class Rollups:
         Gone
             If it has been removed since the caller's snapshot.
         """
+        key = segment.id, segment.tier
         with self._lock:
-            held = self._files.get(segment.id)
+            held = self._files.get(key)
             if held is not None:
-                self._files.move_to_end(segment.id)
+                self._files.move_to_end(key)
                 return held
         place = self._reader.places.get(segment.tier)
         if place is None:
@@ -173,7 +174,7 @@ class Rollups:
                 index = None  # the file says the same
         made = RollupFile(place, segment.file, segment.step, index or index_of_file(place, segment.file))
         with self._lock:
-            self._files[segment.id] = made
+            self._files[key] = made
             while len(self._files) > 1 and sum(f.index.nbytes for f in self._files.values()) > _HELD:
                 self._files.popitem(last=False)
         return made

@@ -19,7 +19,7 @@ from workbench.store.catalog import Catalog
 from workbench.store.chunks import Flat
 from workbench.store.clean import tidy
 from workbench.store.crash import reach
-from workbench.store.files import Made, add_segment, remove
+from workbench.store.files import Made, add_segment, check_there, remove
 from workbench.store.hot_flat import hot_flat
 from workbench.store.places import Folder
 from workbench.store.series import SeriesIndex
@@ -106,7 +106,7 @@ def _seal_run(
     named = False
     try:
         with catalog.write() as connection:
-            named = _swap(connection, hot, made)
+            named = _swap(connection, place, hot, made)
     finally:
         if not named:
             remove(place, [file for part in made for file in part.files])
@@ -129,7 +129,7 @@ def _write(place: Folder, refreshed: Callable[[], SeriesIndex], signal: str, hot
     return [rows.write_segment(place, signal, part, meta) for part in rows.by_day(table)]
 
 
-def _swap(connection: Any, hot: Sequence[Hot], made: list[Made]) -> bool:
+def _swap(connection: Any, place: Folder, hot: Sequence[Hot], made: list[Made]) -> bool:
     """Delete the rows and name the segments; return False, having changed nothing, when a row is gone already."""
     for h in hot:
         there = connection.execute("SELECT 1 FROM hot WHERE id = ?", (h.id,)).fetchone()
@@ -137,5 +137,6 @@ def _swap(connection: Any, hot: Sequence[Hot], made: list[Made]) -> bool:
             return False
     connection.executemany("DELETE FROM hot WHERE id = ?", [(h.id,) for h in hot])
     for part in made:
+        check_there(place, part)
         add_segment(connection, part, hot[0].seq, hot[-1].seq)
     return True

@@ -70,9 +70,9 @@ class SqliteCatalog(Catalog):
         return connection
 
     def _check(self, connection: sqlite3.Connection) -> int:
+        tables = _patient(connection, "SELECT count(*) FROM sqlite_master")  # first: another may be making it now
         application = _patient(connection, "PRAGMA application_id")
         version = _patient(connection, "PRAGMA user_version")
-        tables = _patient(connection, "SELECT count(*) FROM sqlite_master")
         if application != _APPLICATION and (tables or application):
             raise StoreError(f"{self.path} is a database, but no catalog of a workbench store: choose another folder.")
         if application != _APPLICATION and self.read_only:

@@ -14,7 +14,7 @@ from workbench.store.acknowledged import acknowledge
 from workbench.store.catalog import Catalog, Transaction, next_seq
 from workbench.store.chunks import Flat, newest
 from workbench.store.crash import reach
-from workbench.store.files import Made, add_segment, remove
+from workbench.store.files import Made, add_segment, check_there, remove
 from workbench.store.hot import pack
 from workbench.store.hot_samples import pack_samples
 from workbench.store.place import FORMAT
@@ -45,6 +45,7 @@ class _Prepared:
     hot: list[tuple[str, int, int, int, bytes]] = field(default_factory=list)
     segments: list[Made] = field(default_factory=list)
     skips: Counter[str] = field(default_factory=Counter)
+    named: bool = False
 
     def add_hot(self, signal: str, payload: bytes, low: int, high: int, n: int) -> None:
         self.hot.append((signal, low, high, n, payload))
@@ -101,14 +102,13 @@ class _Writing:
         elif not any(counts.values()):
             return nothing
         ready = _Prepared()
-        seq = 0
         try:
             self._prepare_metrics(batch, source, ready)
             self._prepare_rows(batch, ready)
             self._prepare_profiles(batch, ready)
             seq = self._commit(ready, key)
         finally:
-            if not seq:
+            if not ready.named:  # once it was to be committed it may have been, whatever was raised
                 remove(self.place, [file for made in ready.segments for file in made.files])
         if not seq:
             return nothing
@@ -123,8 +123,11 @@ class _Writing:
         with self.catalog.write() as transaction:
             if key is not None and _claimed(transaction, key):
                 return 0
+            for made in ready.segments:
+                check_there(self.place, made)
             seq = _name(transaction, ready, key)
             reach("append.prepared")
+            ready.named = True
         reach("append.committed")
         return seq
 
