@@ -38,7 +38,7 @@ def surveyed(nursery, sound: Path, scratch: Path, wanted: list[tuple[str, int, i
     return found
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.soak)])
 def test_a_flipped_bit_is_never_a_wrong_value(nursery, sound, tmp_path, count):
     wanted = flips.places(sound, count, count)
     found = surveyed(nursery, sound, tmp_path, wanted)
