@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from workbench import registry
 from workbench.errors import InvalidInput, MissingDependency, StoreError
-from workbench.store.places import fsync, make_folder
+from workbench.store.places import fsync, inside, make_folder
 
 __all__ = ["Again", "Beyond", "Bucket", "FolderBucket", "Listed", "MemoryBucket", "ObstoreBucket", "bucket_of"]
 
@@ -245,9 +245,10 @@ class FolderBucket:
 
     def get(self, name: str, offset: int, length: int) -> tuple[bytes, int]:
         """Return bytes and the size of the object."""
+        place = inside(self._root, name)
 
         def work() -> tuple[bytes, int]:
-            with (self._root / name).open("rb") as stream:
+            with place.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
                 if offset >= size:
                     raise Beyond(name)
@@ -259,7 +260,7 @@ class FolderBucket:
 
     def put(self, name: str, data: bytes, replace: bool) -> str:
         """Write under another name, then rename, or link, which fails when there is an object."""
-        place = self._root / name
+        place = inside(self._root, name)
         temporary = place.with_name(f".{time.time_ns():x}-{uuid.uuid4().hex[:12]}")
 
         def work() -> None:
@@ -283,14 +284,15 @@ class FolderBucket:
     def size(self, name: str) -> int | None:
         """Return the bytes of an object, None when there is none."""
         try:
-            about = self._do(name, (self._root / name).stat)
+            about = self._do(name, inside(self._root, name).stat)
         except FileNotFoundError:
             return None
         return int(about.st_size) if S_ISREG(about.st_mode) else None
 
     def delete(self, name: str) -> None:
         """Remove an object."""
-        self._do(name, lambda: (self._root / name).unlink(missing_ok=True))
+        place = inside(self._root, name)
+        self._do(name, lambda: place.unlink(missing_ok=True))
 
     def list(self, prefix: str) -> list[Listed]:
         """Return the objects whose names begin with a prefix."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from workbench.errors import StoreError
 from workbench.store.crash import reach
 
-__all__ = ["Folder", "Gone", "Place", "fsync", "joined", "make_folder"]
+__all__ = ["Folder", "Gone", "Place", "fsync", "inside", "joined", "make_folder"]
 
 _OPEN = 64
 _GAP = 8192
@@ -94,6 +94,19 @@ def _read_all(handle: int, offset: int, length: int) -> bytes:
     return block
 
 
+def inside(root: Path, path: str) -> Path:
+    """Return where a name lies below a folder.
+
+    Raises
+    ------
+    StoreError
+        If it would lie elsewhere: a catalog that came from somebody else may name anything.
+    """
+    if path.startswith("/") or "\\" in path or ".." in path.split("/"):
+        raise StoreError(f"{path[:200]!r} is no name of a file in a store: do not use this catalog.")
+    return root / path
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and all above it, each name durable: without that, what lies in it may be gone after a power cut."""
     missing = []
@@ -140,7 +153,7 @@ class Folder:
             if held is not None:
                 self._handles.move_to_end(path)
                 return held
-        made = _Handle(self.root / path)
+        made = _Handle(inside(self.root, path))
         with self._lock:
             self._handles[path] = made
             while len(self._handles) > _OPEN:
@@ -149,6 +162,7 @@ class Folder:
 
     def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return the bytes at each (offset, length), short where the file ends before."""
+        inside(self.root, path)
         try:
             handle = self._handle(path)
             found = []
@@ -168,8 +182,9 @@ class Folder:
         """Return the file, seekable."""
         import pyarrow as pa
 
+        where = inside(self.root, path)
         try:
-            return pa.OSFile(str(self.root / path), "r")
+            return pa.OSFile(str(where), "r")
         except FileNotFoundError:
             raise Gone(path) from None
         except (pa.ArrowException, OSError) as error:
@@ -178,7 +193,7 @@ class Folder:
     def identity(self, path: str) -> tuple[int, int, int]:
         """Return what changes when a file is replaced: inode, size, time of the last change."""
         try:
-            stat = (self.root / path).stat()
+            stat = inside(self.root, path).stat()
         except FileNotFoundError:
             raise Gone(path) from None
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
@@ -186,7 +201,7 @@ class Folder:
     def size(self, path: str) -> int | None:
         """Return the bytes of a file, None when there is none."""
         try:
-            return (self.root / path).stat().st_size
+            return inside(self.root, path).stat().st_size
         except FileNotFoundError:
             return None
 
@@ -198,7 +213,7 @@ class Folder:
         StoreError
             If the disk refuses, as when it is full; nothing is left behind and it may be tried again.
         """
-        place = self.root / path
+        place = inside(self.root, path)
         temporary = self.root / "tmp" / f"{time.time_ns():x}-{uuid.uuid4().hex[:12]}"
         try:
             for parent in (temporary.parent, place.parent):
@@ -225,7 +240,7 @@ class Folder:
         """Remove a file; one that is not there is no error."""
         with self._lock:
             self._handles.pop(path, None)
-        (self.root / path).unlink(missing_ok=True)
+        inside(self.root, path).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> list[str]:
         """Return the names that begin with a prefix, sorted."""
