@@ -98,7 +98,7 @@ def test_two_that_seal_at_once_neither_lose_nor_double(nursery, folder):
         assert sum(sealed) + left == there, "each row was sealed by one of them"
 
 
-@pytest.mark.parametrize("crashes", [2, pytest.param(15, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("crashes", [pytest.param(2, marks=pytest.mark.slow), pytest.param(15, marks=pytest.mark.soak)])
 def test_a_server_that_crashes_in_the_middle_loses_nothing_acknowledged(nursery, tmp_path, crashes):
     own = server.Server(server.start().binaries)
     folder = tmp_path / "s"

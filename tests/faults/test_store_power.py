@@ -73,7 +73,7 @@ def cut(
     return looked, wrong
 
 
-@pytest.mark.parametrize("most", [40, pytest.param(600, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("most", [16, pytest.param(600, marks=pytest.mark.soak)])
 def test_what_was_acknowledged_survives_a_power_cut(nursery, recorded, most):
     root, events = recorded
     looked, wrong = cut(nursery, root, events, instants(events, most, most))

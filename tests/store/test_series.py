@@ -462,6 +462,7 @@ def test_a_store_of_format_1_keeps_its_series(tmp_path, folder):
     catalog.close()
 
 
+@pytest.mark.slow
 def test_the_measurements_of_the_index_run(tmp_path):
     found = bench_index.run(bench_index.options(["--series", "3000", "--batch", "1000", "--best", "1"]), tmp_path)
     assert found["bytes"] < 60 * 3000
