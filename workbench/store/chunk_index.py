@@ -19,8 +19,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import zstandard
 
-from workbench.errors import StoreError
-
 __all__ = ["ChunkIndex"]
 
 _Ints = npt.NDArray[np.int64]
@@ -216,8 +214,3 @@ class ChunkIndex:
         group = self.group[found]
         kept: npt.NDArray[np.intp] = found[(self.t_max[group] >= start) & (self.t_min[group] < end)]
         return kept
-
-    def check(self, name: str) -> None:
-        """Raise `StoreError` naming the segment when the parts cannot belong to one file."""
-        if (self.offset < 0).any() or (self.t_max < self.t_min).any():
-            raise StoreError(f"the chunk index of segment {name} contradicts itself: restore the catalog.")
