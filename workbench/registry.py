@@ -41,6 +41,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "dictionary": "workbench.codecs.dictionary:Dictionary",
         "page": "workbench.codecs.page:Page",
         "cadence": "workbench.codecs.cadence:Cadence",
+        "packed": "workbench.codecs.packed:Packed",
     },
     "workbench.tiers": {
         "s3": "workbench.store.buckets:ObstoreBucket",

@@ -105,7 +105,7 @@ def breakdown(folder: Path, files: dict[str, int]) -> dict[str, int]:
     """
     import sqlite3
 
-    rolled = "JOIN segments ON segment = id WHERE signal = 'rollups'"
+    rolled = "JOIN segments ON segment = id WHERE signal = 'rollup'"
     catalog = sqlite3.connect(f"file:{folder / 'catalog.sqlite'}?immutable=1", uri=True)
     try:
         rollups = {path for (path,) in catalog.execute(f"SELECT path FROM files {rolled}")}

@@ -18,7 +18,7 @@ from workbench.store.label_known import Keyring
 from workbench.store.label_rows import Pantry
 from workbench.store.labels import Codes, Column
 
-__all__ = ["find", "frame", "literals", "match", "prefix", "said_of"]
+__all__ = ["columns", "find", "frame", "literals", "match", "prefix", "said_of"]
 
 _Ints = npt.NDArray[np.int64]
 _Rows = npt.NDArray[np.intp]
@@ -148,8 +148,8 @@ def _ordered(pieces: Sequence[Any], at: Sequence[_Rows]) -> Any:
     return whole if (np.diff(places) > 0).all() else whole.take(pa.array(np.argsort(places)))
 
 
-def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
-    """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
+def columns(parts: Sequence[Part], ids: _Ints) -> dict[str, Any]:
+    """Return the labels of some series as Arrow text: sorted names that any of them has (`metric` always), "" where absent."""
     split = _split(parts, ids)
     names = sorted({"metric", *(name for part, _, _ in split for name in part.columns)})
     data: dict[str, Any] = {}
@@ -164,7 +164,13 @@ def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
             used = used or bool(codes.any())
             pieces.append(column.texts(codes))
         if used:
-            data[name] = _STR.__from_arrow__(_ordered(pieces, [at for _, at, _ in split]))
+            data[name] = _ordered(pieces, [at for _, at, _ in split])
+    return data
+
+
+def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
+    """Return `columns` as a table of text."""
+    data = {name: _STR.__from_arrow__(texts) for name, texts in columns(parts, ids).items()}
     return pd.DataFrame(data, index=pd.RangeIndex(len(ids)))
 
 
@@ -175,8 +181,10 @@ def said_of(
     out = (np.full(len(ids), "", object), np.full(len(ids), "", object))
     for part, at, rows in _split(parts, ids):
         for i, column in enumerate(part.about):
-            codes, places = np.unique(column.codes_at(rows), return_inverse=True)
-            out[i][at] = column.texts(codes).to_numpy(zero_copy_only=False)[places]
+            codes = column.codes_at(rows)
+            if codes.any():
+                used, places = np.unique(codes, return_inverse=True)
+                out[i][at] = column.texts(used).to_numpy(zero_copy_only=False)[places]
     if learned:
         known = np.fromiter(learned, np.int64, len(learned))
         for i in np.flatnonzero(np.isin(ids, known)).tolist():

@@ -143,6 +143,11 @@ class SeriesIndex:
         """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
         return self.ask(lambda state, pantry: label_find.frame(state.parts(pantry), ids))
 
+    def objects(self, ids: _Ints) -> dict[str, _Objects]:
+        """Return what `frame` returns, as arrays of str objects by name."""
+        found = self.ask(lambda state, pantry: label_find.columns(state.parts(pantry), ids))
+        return {name: texts.to_numpy(zero_copy_only=False) for name, texts in found.items()}
+
     def describe(self, ids: _Ints) -> tuple[_Objects, _Objects]:
         """Return kind and unit of some series."""
         return self.ask(lambda state, pantry: label_find.said_of(state.parts(pantry), ids, state.learned))

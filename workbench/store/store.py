@@ -254,7 +254,7 @@ class Store:
         kind, unit = self._reader.index.describe(found)
         attrs = {key: given[0] for key, given in (("kind", kind), ("unit", unit)) if len(set(given)) == 1}
         times = (low + width * np.arange(n)).view("datetime64[ns]")
-        return build_metrics(values, times, self._reader.index.frame(found), attrs)
+        return build_metrics(values, times, self._reader.index.objects(found), attrs)
 
     def series(self, matchers: Sequence[Matcher] = ()) -> pd.DataFrame:
         """Return the matching series: one column per label, then `kind` and `unit`.
@@ -415,7 +415,7 @@ class Store:
         asked = None if window is None else _positive(window, "window")
         found, values, used = self._rollups.ask(matchers, function, span, asked, quantile)
         times = np.arange(low, high + 1, width).view("datetime64[ns]")
-        return build_metrics(values, times, self._reader.index.frame(found), {"rollup": used})
+        return build_metrics(values, times, self._reader.index.objects(found), {"rollup": used})
 
     def tier(self, url: str | None = None, *, now: TimeLike | None = None) -> dict[str, Any]:
         """Do what the ages in the settings ask for: move old segments to the cold place, retire what is too old.
