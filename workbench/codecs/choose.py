@@ -25,8 +25,9 @@ of real chunks of 480 samples and more it was never the smallest, and whoever re
 
 _EFFORTS = ("best", "quick", "fast")
 _NAMES = {"f": "float64", "i": "int64"}
-_PAGES, _MUCH = 1.35, 1.1
-"""What must be so many times smaller where reading quickly counts: one page of pco, and what needs more than that."""
+_PAGES, _MUCH, _VALUE = 1.35, 1.1, 0.1
+"""Where reading quickly counts, one page of pco must be so many times smaller than `packed`, which is decoded in a third
+of the time, what needs more than a page so many times that; and both by so many bytes for each value."""
 
 _SHORT = 16
 _SELDOM = 4
@@ -90,12 +91,13 @@ def _smallest(array: Array, quick: bool) -> list[tuple[int, bytes]]:
     """Return all forms that apply, the best first: the smallest, but what takes longer to decode must be smaller yet."""
     forms = [(codec.id, codec.encode(array)) for codec in _rivals(array.dtype.kind)]
     found = [plain(array), *((i, blob) for i, blob in forms if blob is not None)]
-    return sorted((f for f in found if f is not None), key=_quickly if quick else weight)
-
-
-def _quickly(form: tuple[int, bytes]) -> float:
-    """Return how many bytes of `packed`, which is decoded in a third of the time, a form is worth."""
-    return len(form[1]) if form[0] == Packed.id else weight(form, _MUCH) * _PAGES
+    if not quick:
+        return sorted((f for f in found if f is not None), key=weight)
+    # What a form costs to decode is worth a part of its bytes and, where it is small, a tenth of a byte per value.
+    return sorted(
+        (f for f in found if f is not None),
+        key=lambda f: len(f[1]) if f[0] == Packed.id else _PAGES * weight(f, _MUCH) + len(array) * _VALUE,
+    )
 
 
 def _holds(number: int, blob: bytes, array: Array) -> bool:

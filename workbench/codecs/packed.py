@@ -112,8 +112,7 @@ def _nearest(array: Array) -> tuple[int, int, Array, Array] | None:
         scaled = np.rint(array * scale.POWERS[best[1]]) + 0.0
     if not (np.abs(scaled) <= scale.EXACT).all():
         return None
-    off = array.view(np.int64) - _back(*best)(scaled).view(np.int64)
-    return *best, scaled.astype(np.int64), off
+    return *best, scaled.astype(np.int64), array.view(np.int64) - _back(*best)(scaled).view(np.int64)
 
 
 def _decode(data: bytes, at: int, out: Array, outermost: bool) -> int:

@@ -18,7 +18,7 @@ from workbench.store.label_known import Keyring
 from workbench.store.label_rows import Pantry
 from workbench.store.labels import Codes, Column
 
-__all__ = ["columns", "find", "frame", "literals", "match", "prefix", "said_of"]
+__all__ = ["find", "frame", "literals", "match", "objects", "prefix", "said_of"]
 
 _Ints = npt.NDArray[np.int64]
 _Rows = npt.NDArray[np.intp]
@@ -148,12 +148,11 @@ def _ordered(pieces: Sequence[Any], at: Sequence[_Rows]) -> Any:
     return whole if (np.diff(places) > 0).all() else whole.take(pa.array(np.argsort(places)))
 
 
-def columns(parts: Sequence[Part], ids: _Ints) -> dict[str, Any]:
-    """Return the labels of some series as Arrow text: sorted names that any of them has (`metric` always), "" where absent."""
+def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
+    """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
     split = _split(parts, ids)
-    names = sorted({"metric", *(name for part, _, _ in split for name in part.columns)})
     data: dict[str, Any] = {}
-    for name in names:
+    for name in _names(split):
         pieces, used = [], name == "metric"
         for part, at, rows in split:
             column = part.columns.get(name)
@@ -164,14 +163,28 @@ def columns(parts: Sequence[Part], ids: _Ints) -> dict[str, Any]:
             used = used or bool(codes.any())
             pieces.append(column.texts(codes))
         if used:
-            data[name] = _ordered(pieces, [at for _, at, _ in split])
+            data[name] = _STR.__from_arrow__(_ordered(pieces, [at for _, at, _ in split]))
+    return pd.DataFrame(data, index=pd.RangeIndex(len(ids)))
+
+
+def objects(parts: Sequence[Part], ids: _Ints) -> dict[str, npt.NDArray[np.object_]]:
+    """Return what `frame` returns, as arrays of str objects by name."""
+    split = _split(parts, ids)
+    data = {}
+    for name in _names(split):
+        out, used = np.full(len(ids), "", object), name == "metric"
+        for part, at, rows in split:
+            column = part.columns.get(name)
+            codes = np.zeros(0, np.uint8) if column is None else column.codes_at(rows)
+            if column is not None and codes.any():
+                out[at], used = column.objects(codes), True
+        if used:
+            data[name] = out
     return data
 
 
-def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
-    """Return `columns` as a table of text."""
-    data = {name: _STR.__from_arrow__(texts) for name, texts in columns(parts, ids).items()}
-    return pd.DataFrame(data, index=pd.RangeIndex(len(ids)))
+def _names(split: Sequence[tuple[Part, _Rows, _Rows]]) -> list[str]:
+    return sorted({"metric", *(name for part, _, _ in split for name in part.columns)})
 
 
 def said_of(
@@ -183,8 +196,7 @@ def said_of(
         for i, column in enumerate(part.about):
             codes = column.codes_at(rows)
             if codes.any():
-                used, places = np.unique(codes, return_inverse=True)
-                out[i][at] = column.texts(used).to_numpy(zero_copy_only=False)[places]
+                out[i][at] = column.objects(codes)
     if learned:
         known = np.fromiter(learned, np.int64, len(learned))
         for i in np.flatnonzero(np.isin(ids, known)).tolist():

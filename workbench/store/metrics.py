@@ -34,12 +34,11 @@ __all__ = [
 
 _Ints = npt.NDArray[np.int64]
 _INDEXED = ["series_id", "time_group", "t_min", "t_max", "count", "time_codec", "time_blob", "codec", "blob"]
-_BYTES = ("blob", "time_blob")
-_REPEATED = ["kind", "unit", "time_group", "t_min", "t_max", "count", "time_codec", "codec", "blob"]
-_ENCODED = {
-    "labels": "DELTA_LENGTH_BYTE_ARRAY",
-    **dict.fromkeys(("series_id", "t_first", "t_last"), "DELTA_BINARY_PACKED"),
-}
+_ENCODED = {"labels": "DELTA_LENGTH_BYTE_ARRAY", "series_id": "DELTA_BINARY_PACKED", "codec": "BYTE_STREAM_SPLIT"}
+
+
+_TIMES = 8 * 2**20
+"""Bytes of timestamps of a segment that are kept decoded: a target's serve all its series."""
 
 
 class Layout(NamedTuple):
@@ -76,7 +75,7 @@ def write_segment(
         "series_min": int(ids[0]),
         "series_max": int(ids[-1]),
     }
-    packed = [name for name in table.column_names if name not in _BYTES]
+    packed = [name for name in table.column_names if name != "blob"]
     file, data = write_file(
         place,
         f"metrics/{day_of(row['t_min'])}",
@@ -84,11 +83,11 @@ def write_segment(
         table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}}),
         row_group_size=len(table),
         column_encoding=_ENCODED,
-        use_dictionary=_REPEATED,
+        use_dictionary=["blob"],  # identical chunks once; the other columns repeat themselves in a way zstd sees
         dictionary_pagesize_limit=2**31 - 1,
-        compression={name: "none" if name in _BYTES else "zstd" for name in table.column_names},
+        compression={name: "zstd" if name in packed else "none" for name in table.column_names},
         compression_level=dict.fromkeys(packed, layout.level),
-        write_statistics=["series_id", "t_min", "t_max"],
+        write_statistics=["t_min", "t_max"],
         store_schema=False,
     )
     return Made(row, [file], ChunkIndex.of_table(table, memoryview(data)).pack())
@@ -103,6 +102,9 @@ class Chunks:
         self.name = f"{place.url}/{file.path}"
         self.url, self.file = place.url, file
         self._place, self._path = place, file.path
+        self._times: dict[int, _Ints] = {}
+        self._keeps = 8 * int(index.count.sum()) <= _TIMES
+        self.bytes += 8 * int(index.count.sum()) if self._keeps else 0
 
     def fill(
         self, rows: npt.NDArray[np.intp], at: _Ints, time: _Ints | None, value: npt.NDArray[np.float64]
@@ -181,13 +183,16 @@ class Chunks:
         return data, at, length, sound
 
     def times(self, group: int) -> _Ints:
-        """Return the timestamps of one group.
+        """Return the timestamps of one group, not to be changed; those of a few targets are kept.
 
         Raises
         ------
         StoreError
             If they do not decode to what the index says.
         """
+        kept = self._times.get(group)
+        if kept is not None:
+            return kept
         index = self.index
         out = np.empty(int(index.count[group]), np.int64)
         try:
@@ -198,6 +203,8 @@ class Chunks:
             ) from error
         if out[0] != index.t_min[group] or out[-1] != index.t_max[group]:
             raise StoreError(f"segment {self.name} holds timestamps that disagree with its index: restore it.")
+        if self._keeps:
+            self._times[group] = out
         return out
 
     def _fill_times(self, group: npt.NDArray[np.int32], at: _Ints, time: _Ints) -> list[int]:

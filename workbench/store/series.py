@@ -145,8 +145,7 @@ class SeriesIndex:
 
     def objects(self, ids: _Ints) -> dict[str, _Objects]:
         """Return what `frame` returns, as arrays of str objects by name."""
-        found = self.ask(lambda state, pantry: label_find.columns(state.parts(pantry), ids))
-        return {name: texts.to_numpy(zero_copy_only=False) for name, texts in found.items()}
+        return self.ask(lambda state, pantry: label_find.objects(state.parts(pantry), ids))
 
     def describe(self, ids: _Ints) -> tuple[_Objects, _Objects]:
         """Return kind and unit of some series."""
