@@ -207,21 +207,22 @@ class _View:
         self._reader, self._segments, self._bounds = reader, snapshot.segments, bounds
         self._hot = [(int(h.samples.time.min()), int(h.samples.time.max()), h.samples) for h in snapshot.hot]
 
-    def _near(self, start: int, end: int) -> tuple[list[tuple[int, Chunks]], list[HotSamples]]:
+    def _near(self, ids: _Ints, start: int, end: int) -> tuple[list[tuple[int, Chunks]], list[HotSamples]]:
         near = [s for s in self._segments if self._bounds[s.id][0] < end and self._bounds[s.id][1] >= start]
+        near = [s for s in near if s.series is None or np.diff(np.searchsorted(ids, (s.series[0], s.series[1] + 1)))[0]]
         packed = self._reader.packed(near)
         chunks = [(s.rank, self._reader.chunks(s, packed.get(s.id))) for s in near]
         return chunks, [h for low, high, h in self._hot if low < end and high >= start]
 
     def samples(self, ids: _Ints, start: int, end: int) -> _Flat:
         """Return the samples of some series in [start, end), sorted."""
-        chunks, hot = self._near(start, end)
+        chunks, hot = self._near(ids, start, end)
         index = self._reader.index
         return gather(chunks, hot, ids, index.size, start, end, _refuse, index.texts)
 
     def matrices(self, ids: _Ints, start: int, end: int) -> tuple[_Ints, Iterable[Matrix]]:
         """Return the series that `samples` has to be asked for, and the samples of the others as matrices."""
-        chunks, hot = self._near(start, end)
+        chunks, hot = self._near(ids, start, end)
         index = self._reader.index
 
         def damaged(chunks: Chunks, rows: npt.NDArray[np.intp]) -> None:
