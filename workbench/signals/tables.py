@@ -7,9 +7,7 @@ in place is made of other arrays and is another table.
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -60,9 +58,9 @@ class Texts:
         return given.tobytes() == self._addresses or given.tolist() == self._texts
 
 
-_lock = threading.Lock()
-_tables: OrderedDict[tuple[Any, ...], Table] = OrderedDict()  # by names, length and last row
-_seen: dict[tuple[Any, ...], tuple[tuple[weakref.ref[Any], ...], Table]] = {}  # by the addresses of the columns
+# Several threads may be here, and a fork may come at any time: no lock, each step on these is atomic.
+_tables: dict[tuple[Any, ...], Table] = {}  # by length, names and last row
+_seen: dict[tuple[int, ...], tuple[tuple[weakref.ref[Any], ...], Table]] = {}  # by the addresses of the columns
 
 
 def _columns(labels: pd.DataFrame) -> _Columns:
@@ -71,7 +69,7 @@ def _columns(labels: pd.DataFrame) -> _Columns:
     The public ways make a Series of each column and a text of each name, 10 us a piece.
     """
     inside = getattr(labels, "_mgr", None)
-    if inside is None:
+    if inside is None or type(labels.columns) is not pd.Index:
         return ()
     blocks = inside.arrays
     found = [labels.columns.array, *(blocks[number] for number in inside.blknos.tolist())]
@@ -103,16 +101,16 @@ def table_of(labels: pd.DataFrame) -> Table | None:
     return _met(place, (n, *names.to_pylist(), *(column[n - 1].as_py() for column in values)), columns)
 
 
-def _met(place: tuple[Any, ...], key: tuple[Any, ...], columns: _Columns) -> Table:
+def _met(place: tuple[int, ...], key: tuple[Any, ...], columns: _Columns) -> Table:
     """Return the table of columns that are not the very arrays of one met before, though they may be equal to them."""
-    with _lock:
-        found = _tables.get(key)
-        if found is None or not all(a.equals(b) for a, b in zip(found._columns, columns, strict=True)):
-            found = _tables[key] = Table(columns)
-            while len(_tables) > 1 and (len(_tables) > _MOST or sum(t._bytes for t in _tables.values()) > _MOST_BYTES):
-                _tables.popitem(last=False)
-        _tables.move_to_end(key)
-        if len(_seen) >= _MOST:
-            _seen.clear()
-        _seen[place] = tuple(map(weakref.ref, columns)), found
-        return found
+    found = _tables.get(key)
+    if found is None or not all(a.equals(b) for a, b in zip(found._columns, columns, strict=True)):
+        found = Table(columns)
+        held = sum(table._bytes for table in list(_tables.values()))
+        if len(_tables) >= _MOST or held + found._bytes > _MOST_BYTES:
+            _tables.clear()
+        _tables[key] = found
+    if len(_seen) >= _MOST:
+        _seen.clear()
+    _seen[place] = tuple(map(weakref.ref, columns)), found
+    return found
