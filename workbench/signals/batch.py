@@ -89,7 +89,7 @@ def _surely_sound(samples: Samples, table: Table) -> bool:
         return False
     if not table.kinds.are(samples.kind) and not _KINDS.issuperset(samples.kind.tolist()):
         return False
-    counts = np.diff(offsets)
+    counts = offsets[1:] - offsets[:-1]
     if offsets[0] != 0 or offsets[-1] != m or counts.min() < 0:
         return False
     stamps = time.view(np.int64)
@@ -97,7 +97,7 @@ def _surely_sound(samples: Samples, table: Table) -> bool:
         return False
     if m == n and counts.max() == 1:
         return True
-    rising = np.diff(stamps) > 0
+    rising = stamps[1:] > stamps[:-1]
     rising[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < m)] - 1] = True
     return bool(rising.all())
 
