@@ -140,3 +140,14 @@ def test_what_is_owed_is_looked_at_in_the_transaction_that_retires(store, monkey
     monkeypatch.setenv("WORKBENCH_STORE_RAW_DAYS", "7")
     assert store.tier(now=np.datetime64(NOW, "ns"))["retired"] == []
     assert raw(store) == 2
+
+
+def test_a_store_that_was_open_before_the_cold_place_was_given_finds_it(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_STORE_WARM_ROLLUP_DAYS", "7")
+    write(store, 0, 2)
+    store._rollups.update((D0 + 1) * DAY + 2 * 3600 * S)
+    before = hourly(store, days=2)
+    with Store.open(store.path) as early, Store.open(store.path) as late:
+        assert len(store.tier((tmp_path / "cold").as_uri(), now=np.datetime64(NOW, "ns"))["moved"]) >= 2
+        np.testing.assert_array_equal(hourly(early, days=2).values, before.values)
+        assert late._rollups.update(NOW)["days"] == 1

@@ -82,6 +82,8 @@ class Rollups:
             If samples that are needed are damaged, or the disk refuses.
         """
         index = self._reader.refreshed()
+        with self._catalog.read() as transaction:
+            self._reader.places.look(transaction)
         context = RollupContext(self._place, self._catalog, index, index.size, self._now, META)
         days = self._again(lambda: build(context, now))
         return {"days": days, "joined": self._again(lambda: merge(context, self.open, now))}
@@ -108,6 +110,7 @@ class Rollups:
             grid = Grid(start, end, step, step if window is None else window)
             with self._catalog.read() as transaction:
                 self._reader.index.refresh(transaction)
+                self._reader.places.look(transaction)
                 snapshot = take(transaction, self._hot, "metrics", grid.begin + 1, grid.end + 1)
                 rollups = load_rollups(transaction, grid.begin + 1, grid.end)
                 raw, bounds = load_raw_spans(transaction), _bounds(transaction)
@@ -138,6 +141,7 @@ class Rollups:
     def problems(self) -> list[str]:
         """Return one sentence for each damage in a rollup, naming series and days; [] when all are sound."""
         with self._catalog.read() as transaction:
+            self._reader.places.look(transaction)
             live = load_rollups(transaction, -(2**63), 2**63 - 1)
         found: list[str] = []
         for segment in live:
@@ -195,6 +199,7 @@ class Rollups:
     def _now(self, ids: _Ints, start: int, end: int) -> _Flat:
         """Return the samples of some series as they are now."""
         with self._catalog.read() as transaction:
+            self._reader.places.look(transaction)
             snapshot = take(transaction, self._hot, "metrics", start, end)
             bounds = _bounds(transaction)
         return _View(self._reader, snapshot, bounds).samples(ids, start, end)
