@@ -27,6 +27,9 @@ _LOG = 4 * 2**20
 """The log is copied into the database when it is longer: a flipped bit in it hides whatever was written after."""
 
 _BRIEF_MS = 100
+_ROOMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite says when there is no room for the files it shares with other processes."""
+
 _WHOLE = 64 * 2**20
 """A larger database is not rewritten as a whole: nobody could write meanwhile."""
 
@@ -44,10 +47,47 @@ class SqliteCatalog(Catalog):
         super().__init__(folder, read_only)
         self.path = folder / CATALOG
         self.where = f"catalog {self.path}"
+        self._no_room: sqlite3.Error | None = None
         with self._using():
             self._connection: sqlite3.Connection | None = self._connect()
+            self._let_go()
 
     def _connect(self) -> sqlite3.Connection:
+        """Connect, and on a full disk in a way that needs no file: then it is for one transaction only."""
+        self._no_room = None
+        try:
+            return self._connected()
+        except sqlite3.OperationalError as error:
+            if self.read_only or error.sqlite_errorcode & 0xFF not in _ROOMLESS:
+                raise
+            try:
+                connection = self._alone()
+            except sqlite3.Error:
+                raise error from None
+            self._no_room = error
+            return connection
+
+    def _alone(self) -> sqlite3.Connection:
+        """Connect for reading with all others locked out: SQLite then shares no memory, which would need a file."""
+        uri = f"{self.path.resolve().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=catalog.PATIENCE, check_same_thread=False)
+        connection.isolation_level = None
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA query_only=ON")
+            if self._check(connection) != FORMAT:
+                raise sqlite3.OperationalError("the store has an older format")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _let_go(self) -> None:
+        """End a connection that locks others out."""
+        if self._no_room is not None:
+            self._disconnect()
+
+    def _connected(self) -> sqlite3.Connection:
         if self.read_only:
             # Without a log to replay the file cannot change under us; with one it must be read through it.
             wal = Path(f"{self.path}-wal")
@@ -114,6 +154,10 @@ class SqliteCatalog(Catalog):
 
     def _begin(self, write: bool) -> Transaction:
         connection = self._get()
+        if write and self._no_room is not None:
+            error = self._no_room
+            self._let_go()
+            raise error
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         return connection
 
@@ -123,6 +167,7 @@ class SqliteCatalog(Catalog):
     def _rollback(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        self._let_go()
 
     @contextmanager
     def _unhurried(self) -> Iterator[sqlite3.Connection]:
@@ -137,6 +182,7 @@ class SqliteCatalog(Catalog):
                     raise
             finally:
                 connection.execute(f"PRAGMA busy_timeout={catalog.PATIENCE * 1000:.0f}")
+                self._let_go()
 
     def shrink(self) -> bool:
         """Give pages that sealing freed back to the disk, as far as nobody is in the way; return whether nobody was.
