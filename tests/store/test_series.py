@@ -41,7 +41,7 @@ def tiny():
     with ExitStack() as stack:
         for module, name, value in (
             (label_fold, "MOST", 11), (label_register, "FEW", 4), (label_pack, "_SMALL", 9), (label_pack, "_PIECE", 4),
-            (label_pack, "_TEXT", 12), (label_pack, "_FEW_SERIES", 1), (label_block, "_FEW", 1),
+            (label_pack, "_TEXT", 12), (label_pack, "_FEW_SERIES", 1), (label_block, "_FEW", 1), (label_block, "_SMALL", 3),
             (tables, "_MOST", 2),
         ):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))

@@ -28,7 +28,7 @@ def _width(low: int, high: int) -> int:
     return 0 if reach < 2**7 else 1 if reach < 2**15 else 2 if reach < 2**31 else 3
 
 
-def pack(array: Array, deltas: Sequence[str], level: int = 10) -> bytes:
+def pack(array: Array, deltas: Sequence[str], level: int = 8) -> bytes:
     """Return the bytes of integers.
 
     Parameters
@@ -55,7 +55,7 @@ def pack(array: Array, deltas: Sequence[str], level: int = 10) -> bytes:
     return best
 
 
-def pack_narrow(array: Array, deltas: Sequence[str], level: int = 10) -> bytes:
+def pack_narrow(array: Array, deltas: Sequence[str], level: int = 8) -> bytes:
     """Return the bytes of integers (as `pack` takes them) with neither base nor differences, for `unpack_narrow`."""
     return _page(0, _width(int(array.min()), int(array.max())), 0, array, deltas, level)
 

@@ -65,7 +65,7 @@ def _reader(header: bytes) -> Any:
     return wrapped.FileDecompressor.new(header)[0]
 
 
-def pack(array: Array, deltas: Sequence[str], level: int = 10) -> tuple[int, bytes]:
+def pack(array: Array, deltas: Sequence[str], level: int = 8) -> tuple[int, bytes]:
     """Return `FOREIGN` or 0 for the mark, and the page of an array, the smallest over some ways to take differences.
 
     Parameters

@@ -58,6 +58,10 @@ class Read(Protocol):
         """Return the code of each Arrow text, -1 where no series has it."""
         ...
 
+    def search(self, texts: Any) -> _Ints:
+        """Return what `lookup` returns, by way of the values as they are stored, however few they are."""
+        ...
+
     def span(self, prefix: str) -> tuple[int, Any]:
         """Return values in order that all those with a prefix are among, and the code of the first."""
         ...
@@ -97,6 +101,8 @@ class Held:
     def lookup(self, texts: Any) -> _Ints:
         """Return the code of each Arrow text, -1 where no series has it."""
         return _code_in(texts, self.column.values)
+
+    search = lookup
 
     def span(self, prefix: str) -> tuple[int, Any]:
         """Return all values, and 1 as the code of the first."""
@@ -229,6 +235,10 @@ class Stored:
         if self.size <= _SMALL:
             places = self._known()[1]
             return np.array([places.get(text, -1) for text in texts.to_pylist()], np.int64)
+        return self.search(texts)
+
+    def search(self, texts: Any) -> _Ints:
+        """Return what `lookup` returns, by way of the values as they are stored, however few they are."""
         step = self._entry.step
         if step >= self.size:
             return _index_in(texts, self._all())
