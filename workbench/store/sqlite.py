@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import sqlite3
 import tempfile
 import time
@@ -30,6 +33,9 @@ _BRIEF_MS = 100
 _ROOMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 """What SQLite says when there is no room for the files it shares with other processes."""
 
+_ALONE_S = 3.0
+"""How long one tries to be alone with a database on a full disk."""
+
 _WHOLE = 64 * 2**20
 """A larger database is not rewritten as a whole: nobody could write meanwhile."""
 
@@ -48,29 +54,64 @@ class SqliteCatalog(Catalog):
         self.path = folder / CATALOG
         self.where = f"catalog {self.path}"
         self._no_room: sqlite3.Error | None = None
+        self._turn = -1
         with self._using():
             self._connection: sqlite3.Connection | None = self._connect()
             self._let_go()
 
     def _connect(self) -> sqlite3.Connection:
         """Connect, and on a full disk in a way that needs no file: then it is for one transaction only."""
+        if self._no_room is not None:
+            self._take_turn()
         self._no_room = None
         try:
-            return self._connected()
+            connection = self._connected()
         except sqlite3.OperationalError as error:
             if self.read_only or error.sqlite_errorcode & 0xFF not in _ROOMLESS:
+                self._end_turn()
                 raise
             try:
-                connection = self._alone()
-            except sqlite3.Error:
-                raise error from None
+                self._take_turn()
+                connection = self._patiently_alone(error)
+            except BaseException:
+                self._end_turn()
+                raise
             self._no_room = error
             return connection
+        except BaseException:
+            self._end_turn()
+            raise
+        self._end_turn()
+        return connection
+
+    def _take_turn(self) -> None:
+        """Wait for others that read on a full disk: each locks out all others, and SQLite knows no queue."""
+        if self._turn < 0:
+            self._turn = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+
+    def _end_turn(self) -> None:
+        if self._turn >= 0:
+            os.close(self._turn)
+            self._turn = -1
+
+    def _patiently_alone(self, error: sqlite3.Error) -> sqlite3.Connection:
+        """Connect alone, or raise what was raised before; others who do the same remove a file under our feet."""
+        until = time.monotonic() + _ALONE_S
+        while True:
+            try:
+                return self._alone()
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise error from None
+                time.sleep(random.uniform(0.005, 0.03))
+            except sqlite3.Error:
+                raise error from None
 
     def _alone(self) -> sqlite3.Connection:
         """Connect for reading with all others locked out: SQLite then shares no memory, which would need a file."""
         uri = f"{self.path.resolve().as_uri()}?mode=rw"
-        connection = sqlite3.connect(uri, uri=True, timeout=catalog.PATIENCE, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, timeout=0.05, check_same_thread=False)  # `_patient` waits
         connection.isolation_level = None
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -86,6 +127,7 @@ class SqliteCatalog(Catalog):
         """End a connection that locks others out."""
         if self._no_room is not None:
             self._disconnect()
+        self._end_turn()
 
     def _connected(self) -> sqlite3.Connection:
         if self.read_only:
@@ -132,6 +174,7 @@ class SqliteCatalog(Catalog):
         if self._connection is not None:
             _inherited.append(self._connection)
         self._connection = None
+        self._end_turn()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -236,7 +279,7 @@ def _patient(connection: sqlite3.Connection, statement: str) -> Any:
         except sqlite3.OperationalError as error:
             if time.monotonic() > until or not any(word in str(error) for word in ("locked", "busy")):
                 raise
-            time.sleep(0.02)
+            time.sleep(random.uniform(0.005, 0.03))  # not in step with others that wait
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
