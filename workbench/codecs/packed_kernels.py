@@ -93,60 +93,37 @@ def _fill(data: Array, at: Any, end: Any, width: Any, rows: Any, last: Any, out:
 
 
 @_compiled
-def _stream(data: Array, at: Any, end: Any, n: Any, numbers: Any, words: Any) -> Any:
-    """Fill `numbers` (int64, with room for 4 more than n) from the stream at byte `at`; return where it ends or `_BAD`."""
-    form = np.int64(data[at] if at < end else 0xFF)
-    order = form & 3
-    if form > 7 or order > 2 or n < order:
-        return _BAD
-    at, first, second, base = at + 1, np.int64(0), np.int64(0), np.int64(0)
-    if order > 0:
-        first, at = _varint(data, at, end)
-    if order > 1 and at != _BAD:
-        second, at = _varint(data, at, end)
-    blocks = (n - order + 255) >> 8
-    about, bases = at, at + 3 * blocks
-    if at == _BAD or bases > end:
-        return _BAD
-    where, patches = bases, np.int64(0)
+def _patches(data: Array, about: Any, end: Any, blocks: Any, based: Any) -> Any:
+    """Return where the patches of the blocks described at byte `about` begin and end; `_BAD` twice when that is nowhere."""
+    where, patches = about + 3 * blocks, np.int64(0)
+    if where > end:
+        return _BAD, _BAD
     for i in range(blocks):
         if data[about + i] > 64 or data[about + 2 * blocks + i] > 8:
-            return _BAD
+            return _BAD, _BAD
         patches += np.int64(data[about + blocks + i]) * (1 + np.int64(data[about + 2 * blocks + i]))
-        if form & 4:
+        if based:
             _, where = _varint(data, where, end)
             if where == _BAD:
-                return _BAD
-    at = where + patches
-    if at > end:
-        return _BAD
-    unsigned = numbers.view(np.uint64)
-    for i in range(blocks):
-        width, o = np.int64(data[about + i]), order + (i << 8)
-        inside = min(256, n - o)
-        if width:
-            at = _fill(data, at, end, width, (inside + 3) >> 2, i == blocks - 1, unsigned, o, words)
-            if at == _BAD:
-                return _BAD
-        else:
-            for j in range(_U(o), _U(o + inside)):
-                unsigned[j] = _U(0)
-        count, size = np.int64(data[about + blocks + i]), np.int64(data[about + 2 * blocks + i])
-        for k in range(count):
-            p = np.int64(data[where + k])
-            if p >= inside:
-                return _BAD
-            if width < 64:
-                unsigned[o + p] |= _little(data, where + count + k * size, size) << _U(width)
-        where += count * (1 + size)
-        if form & 4:
-            step, bases = _varint(data, bases, end)
-            base += step
-            for j in range(_U(o), _U(o + inside)):
-                numbers[j] += base
-        else:
-            for j in range(_U(o), _U(o + inside)):
-                numbers[j] = np.int64(unsigned[j] >> _U(1)) ^ -np.int64(unsigned[j] & _U(1))
+                return _BAD, _BAD
+    return (_BAD, _BAD) if where + patches > end else (where, where + patches)
+
+
+@_compiled
+def _patch(data: Array, at: Any, count: Any, size: Any, width: Any, inside: Any, out: Any, o: Any) -> Any:
+    """Put high bits to the numbers of a block that need them; return whether all of these are in the block."""
+    for k in range(count):
+        place = np.int64(data[at + k])
+        if place >= inside:
+            return False
+        if width < 64:
+            out[o + place] |= _little(data, at + count + k * size, size) << _U(width)
+    return True
+
+
+@_compiled
+def _add_up(numbers: Any, n: Any, order: Any, first: Any, second: Any) -> None:
+    """Turn differences into the numbers they are of."""
     if order:
         numbers[0] = first
     if order == 1:
@@ -160,6 +137,51 @@ def _stream(data: Array, at: Any, end: Any, n: Any, numbers: Any, words: Any) ->
             second += numbers[j]
             first += second
             numbers[j] = first
+
+
+@_compiled
+def _stream(data: Array, at: Any, end: Any, n: Any, numbers: Any, words: Any) -> Any:
+    """Fill `numbers` (int64, with room for 4 more than n) from the stream at byte `at`; return where it ends or `_BAD`."""
+    form = np.int64(data[at] if at < end else 0xFF)
+    order, first, second, base = form & 3, np.int64(0), np.int64(0), np.int64(0)
+    if form > 7 or order > 2 or n < order:
+        return _BAD
+    at += 1
+    if order > 0:
+        first, at = _varint(data, at, end)
+    if order > 1 and at != _BAD:
+        second, at = _varint(data, at, end)
+    if at == _BAD:
+        return _BAD
+    blocks = (n - order + 255) >> 8
+    about, bases = at, at + 3 * blocks
+    where, at = _patches(data, about, end, blocks, form & 4)
+    if at == _BAD:
+        return _BAD
+    unsigned = numbers.view(np.uint64)
+    for i in range(blocks):
+        width, o = np.int64(data[about + i]), order + (i << 8)
+        inside = min(256, n - o)
+        if width:
+            at = _fill(data, at, end, width, (inside + 3) >> 2, i == blocks - 1, unsigned, o, words)
+            if at == _BAD:
+                return _BAD
+        else:
+            for j in range(_U(o), _U(o + inside)):
+                unsigned[j] = _U(0)
+        count, size = np.int64(data[about + blocks + i]), np.int64(data[about + 2 * blocks + i])
+        if not _patch(data, where, count, size, width, inside, unsigned, o):
+            return _BAD
+        where += count * (1 + size)
+        if form & 4:
+            step, bases = _varint(data, bases, end)
+            base += step
+            for j in range(_U(o), _U(o + inside)):
+                numbers[j] += base
+        else:
+            for j in range(_U(o), _U(o + inside)):
+                numbers[j] = np.int64(unsigned[j] >> _U(1)) ^ -np.int64(unsigned[j] & _U(1))
+    _add_up(numbers, n, order, first, second)
     return at
 
 
