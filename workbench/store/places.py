@@ -12,6 +12,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -187,44 +188,42 @@ class Folder:
                 self._handles.popitem(last=False)
         return made
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return the bytes at each (offset, length), short where the file ends before."""
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[_Handle]:
+        """Give an open file, and turn what goes wrong with it into what a place raises."""
         inside(self.root, path)
         try:
-            handle = self._handle(path)
-            found = []
-            for start, end, members in joined(ranges, _GAP):
-                block = _read_all(handle.number, start, end - start)
-                found += [(i, block[o - start : o - start + n]) for i, o, n in members]
+            yield self._handle(path)
         except FileNotFoundError:
             raise Gone(path) from None
         except OSError as error:
             raise StoreError(
                 f"segment {self.root / path} cannot be read: {error.strerror}; check the disk or restore a copy."
             ) from error
+
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes at each (offset, length), short where the file ends before."""
+        found = []
+        with self._reading(path) as handle:
+            for start, end, members in joined(ranges, _GAP):
+                block = _read_all(handle.number, start, end - start)
+                found += [(i, block[o - start : o - start + n]) for i, o, n in members]
         found.sort()
         return [part for _, part in found]
 
     def read_joined(self, path: str, offset: _Ints, length: _Ints) -> tuple[npt.NDArray[np.uint8], _Ints]:
         """Return one array of bytes and where each (offset, length) begins in it, -1 where the file ends before."""
-        inside(self.root, path)
         if not len(offset):
             return np.empty(0, np.uint8), np.empty(0, np.int64)
         begin, end, of = _stretches(offset, length)
         first = np.cumsum(end - begin) - (end - begin)
         out, got = np.empty(int((end - begin).sum()), np.uint8), np.empty(len(begin), np.int64)
-        try:
-            handle, view = self._handle(path), out.data
+        view = out.data
+        with self._reading(path) as handle:
             for i, (a, b, at) in enumerate(zip(begin.tolist(), end.tolist(), first.tolist(), strict=True)):
                 got[i] = a
                 while got[i] < b and (n := os.preadv(handle.number, [view[at + int(got[i]) - a : at + b - a]], got[i])):
                     got[i] += n
-        except FileNotFoundError:
-            raise Gone(path) from None
-        except OSError as error:
-            raise StoreError(
-                f"segment {self.root / path} cannot be read: {error.strerror}; check the disk or restore a copy."
-            ) from error
         return out, np.where(offset + length <= got[of], offset - begin[of] + first[of], -1)
 
     def open(self, path: str) -> Any:
