@@ -780,3 +780,13 @@ def rollup_days_due(spans: Sequence[tuple[int, int, int, int]], rollups: Sequenc
         if known is None or (max(s[1] for s in here) > known and min(s[0] for s in here) <= known):
             due.add(day)
     return due
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C, a bit at a time."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF

@@ -26,6 +26,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "samples": "workbench.sources.samples:SamplesTable",
         "table": "workbench.sources.table:Table",
         "collapsed": "workbench.sources.collapsed:Collapsed",
+        "prometheus-data": "workbench.sources.tsdb.folder:PrometheusData",
     },
     "workbench.codecs": {
         "constant": "workbench.codecs.constant:Constant",
