@@ -19,7 +19,7 @@ import numpy.typing as npt
 from workbench.codecs import varint
 from workbench.codecs.gorilla import bits_of, bytes_of
 
-__all__ = ["MOST", "PADDING", "XorChunks", "padded", "read_xor_chunk", "read_xor_chunks", "write_xor_chunk"]
+__all__ = ["MOST", "PADDING", "XorChunks", "padded", "read_xor_chunk", "read_xor_chunks", "room", "write_xor_chunk"]
 
 MOST = 2**16 - 1
 """Most samples of one chunk."""
@@ -77,9 +77,16 @@ class XorChunks(NamedTuple):
     sound: npt.NDArray[np.bool_]
 
 
-def padded(data: bytes | bytearray | memoryview) -> npt.NDArray[np.uint8]:
-    """Return bytes as an array with the padding that `read_xor_chunks` needs, of a whole number of words."""
-    out = np.zeros(-(-(len(data) + PADDING) // 8) * 8, np.uint8)
+def room(size: int) -> npt.NDArray[np.uint8]:
+    """Return an array for so many bytes, with zeros behind them: a whole number of words, as `read_xor_chunks` needs it."""
+    out = np.empty(-(-(size + PADDING) // 8) * 8, np.uint8)
+    out[size:] = 0
+    return out
+
+
+def padded(data: bytes) -> npt.NDArray[np.uint8]:
+    """Return bytes in an array as `room` makes it."""
+    out = room(len(data))
     out[: len(data)] = np.frombuffer(data, np.uint8)
     return out
 

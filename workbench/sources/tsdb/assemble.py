@@ -84,10 +84,7 @@ def assemble(
     skips : Counter
     said : kind and unit of every series of the table, optional
     """
-    inside = (given.time_ms >= 0) & (given.time_ms < _MAX_MS)
-    if not inside.all():
-        skips["sample outside 1970-2261"] += int((~inside).sum())
-    pending = [given.keep(inside)]
+    pending = [_inside(given, skips)]
     while pending:
         part = pending.pop()
         n = len(part.rows)
@@ -98,6 +95,16 @@ def assemble(
             pending += [part.part(n // 2, n), part.part(0, n // 2)]
             continue
         yield _shape(table, part, options, skips, said)
+
+
+def _inside(given: Ragged, skips: Counter[str]) -> Ragged:
+    time = given.time_ms
+    if len(time) and time.min() >= 0 and time.max() < _MAX_MS:
+        return given.filled()
+    inside = (time >= 0) & (time < _MAX_MS)
+    if not inside.all():
+        skips["sample outside 1970-2261"] += int((~inside).sum())
+    return given.keep(inside)
 
 
 def _shape(
@@ -112,7 +119,7 @@ def _shape(
     n = len(part.rows)
     kind = np.full(n, "unknown", object) if said is None else said[0][part.rows]
     unit = np.full(n, "", object) if said is None else said[1][part.rows]
-    rising = np.diff(part.time_ms) > 0
+    rising = part.time_ms[1:] > part.time_ms[:-1]
     rising[part.offsets[1:-1] - 1] = True
     if rising.all() and not equal:
         return Samples(labels, part.offsets, time, part.value, kind, unit)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from workbench.codecs.prometheus_chunk import PADDING, XorChunks, padded, read_xor_chunks
+from workbench.codecs.prometheus_chunk import XorChunks, read_xor_chunks, room
 
 __all__ = ["ENCODINGS", "Found", "Segments", "decode"]
 
@@ -40,7 +40,7 @@ class Found:
     Attributes
     ----------
     data : ndarray of uint8
-        Padded as `read_xor_chunks` asks for.
+        As `room` makes it.
     begin, end, encoding : ndarray of int64, shape (k,)
         An encoding below 0 says why a chunk cannot be used.
     """
@@ -91,19 +91,17 @@ class Segments:
         number, at = refs >> 32, refs & 0xFFFFFFFF
         begin, end = np.zeros(len(refs), np.int64), np.zeros(len(refs), np.int64)
         encoding = np.full(len(refs), _CUT, np.int64)
-        pieces: list[bytes] = []
-        held = 0
+        stretches = []
         for segment in np.unique(number[size > 0]).tolist():
             here = np.flatnonzero((number == segment) & (size > 0))
-            low = int(at[here].min())
-            piece = _stretch(self.paths[segment], low, int((at[here] + size[here]).max()))
-            begin[here], end[here], encoding[here] = _frames(piece, at[here] - low)
-            begin[here] += held
-            end[here] += held
-            pieces.append(piece)
-            held += len(piece)
+            stretches.append((segment, here, int(at[here].min()), int((at[here] + size[here]).max())))
+        data, held = room(sum(high - low for *_, low, high in stretches)), 0
+        for segment, here, low, high in stretches:
+            length = _fill(self.paths[segment], low, data[held : held + high - low])
+            begin[here], end[here], encoding[here] = _frames(data, held + at[here] - low, held + length)
+            held += length
         encoding[self._twice[which]] = _TWICE
-        return Found(padded(b"".join(pieces)), begin, end, encoding)
+        return Found(data, begin, end, encoding)
 
 
 def _is_segment(path: Path) -> bool:
@@ -111,19 +109,23 @@ def _is_segment(path: Path) -> bool:
         return file.read(5) == _HEAD
 
 
-def _stretch(path: Path, low: int, high: int) -> bytes:
-    with path.open("rb") as file:
+def _fill(path: Path, low: int, out: npt.NDArray[np.uint8]) -> int:
+    """Read a stretch of a file into an array; return how much there was."""
+    with path.open("rb", buffering=0) as file:
         file.seek(low)
-        return file.read(high - low)
+        done = 0
+        while done < len(out) and (more := file.readinto(memoryview(out)[done:])):
+            done += more
+        return done
 
 
-def _frames(piece: bytes, at: _Ints) -> tuple[_Ints, _Ints, _Ints]:
+def _frames(data: npt.NDArray[np.uint8], at: _Ints, end: int) -> tuple[_Ints, _Ints, _Ints]:
     from workbench.codecs.crc32c import TABLES
     from workbench.sources.tsdb.kernels import frame_chunks
 
-    begin, end, encoding = (np.empty(len(at), np.int64) for _ in range(3))
-    frame_chunks(np.frombuffer(piece, np.uint8), at, len(piece), TABLES, begin, end, encoding)
-    return begin, end, encoding
+    begin, stop, encoding = (np.empty(len(at), np.int64) for _ in range(3))
+    frame_chunks(data, at, end, TABLES, begin, stop, encoding)
+    return begin, stop, encoding
 
 
 def decode(found: Found, lost: Callable[[int, str], None]) -> tuple[npt.NDArray[np.bool_], XorChunks]:
@@ -152,6 +154,3 @@ def decode(found: Found, lost: Callable[[int, str], None]) -> tuple[npt.NDArray[
     for i in np.flatnonzero(~np.isin(encoding, list(ENCODINGS))).tolist():
         lost(i, _WHY.get(int(encoding[i]), f"of encoding {encoding[i]}, which is not known here,"))
     return (encoding == 2) | (encoding == 3), samples
-
-
-assert PADDING % 8 == 0

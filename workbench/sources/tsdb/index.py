@@ -62,7 +62,7 @@ def read_index(path: Path, options: ReadOptions, skips: Counter[str]) -> Index:
         If it is no index of format 2, or its table of contents or its symbols are damaged: nothing could be read then.
     """
     from workbench.codecs.crc32c import TABLES
-    from workbench.sources.tsdb.kernels import scan_series
+    from workbench.sources.tsdb.kernels import read_series, scan_series
 
     data = np.fromfile(path, np.uint8)
     head = data[:5].tobytes()
@@ -78,17 +78,17 @@ def read_index(path: Path, options: ReadOptions, skips: Counter[str]) -> Index:
         )
     symbols, series, end = _contents(data, path)
     texts = _symbols(data, symbols, end, path, options, skips)
-    none = np.empty((0, 3), np.int64)
-    n, k, c, damaged = scan_series(data, series, end, len(texts), TABLES, none, none[:, :2], none)
-    entries, labels = np.empty((n, 3), np.int64), np.empty((k, 2), np.int64)
-    chunks = np.empty((c, 3), np.int64)
-    if n:
-        scan_series(data, series, end, len(texts), TABLES, entries, labels, chunks)
+    found = np.empty((max(end - series, 0) // 16 + 1, 4), np.int64)
+    n, damaged = scan_series(data, series, end, len(texts), TABLES, found)
+    found = found[:n].copy()
+    labels, chunks = (np.empty((int(found[:, column].sum()), 3), np.int64) for column in (2, 3))
+    read_series(data, found, len(texts), labels, chunks)
     if damaged:
         skips[f"damaged stretch of series entries in the index of block {path.parent.name}"] += int(damaged)
-    table = LabelTable.build(texts, entries[:, 1], labels[:, 0], labels[:, 1])
-    offsets = np.concatenate([[0], np.cumsum(entries[:, 2])]).astype(np.int64)
-    return Index(table, entries[:, 0] // 16, offsets, chunks[:, 0], chunks[:, 1], chunks[:, 2])
+    table = LabelTable.build(texts, found[:, 2], labels[:, 0], labels[:, 1])
+    offsets = np.concatenate([[0], np.cumsum(found[:, 3])]).astype(np.int64)
+    # an entry begins where its length does, at most 15 bytes before its content
+    return Index(table, (found[:, 0] - 1) // 16, offsets, chunks[:, 0], chunks[:, 1], chunks[:, 2])
 
 
 def _contents(data: npt.NDArray[np.uint8], path: Path) -> tuple[int, int, int]:

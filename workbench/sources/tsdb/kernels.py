@@ -53,29 +53,23 @@ def scan_symbols(data: Array, at: Any, end: Any, begin: Array, size: Array) -> A
 
 
 @compiled
-def scan_series(
-    data: Array, at: Any, end: Any, n_symbols: Any, tables: Array, series: Array, labels: Array, chunks: Array
-) -> Any:
-    """Read the series entries of an index from byte `at`, a multiple of 16, to `end`.
+def scan_series(data: Array, at: Any, end: Any, n_symbols: Any, tables: Array, found: Array) -> Any:
+    """Find the series entries of an index from byte `at`, a multiple of 16, to `end`, and check them.
 
     Where an entry is damaged the next one is looked for at every multiple of 16.
 
     Parameters
     ----------
-    series : ndarray of int64, shape (n, 3) or (0, 3)
-        Filled in with the place of each entry and the numbers of its labels and chunks.
-    labels : ndarray of int64, shape (l, 2) or (0, 2)
-        Filled in with the symbols of name and value.
-    chunks : ndarray of int64, shape (c, 3) or (0, 3)
-        Filled in with first and last time in ms, and reference.
+    found : ndarray of int64, shape ((end - at) // 16 + 1, 4)
+        Filled in with first byte and the byte behind the last of each entry, and the numbers of its labels and chunks.
 
     Returns
     -------
-    tuple of four int
-        Numbers of series, labels and chunks, and of damaged stretches.
+    tuple of two int
+        Numbers of series and of damaged stretches.
     """
-    n, k, c, damaged, lost = 0, 0, 0, 0, False
-    none, fill = np.empty((0, 2), np.int64), len(series) > 0
+    n, damaged, lost = 0, 0, False
+    none = np.empty((0, 3), np.int64)
     while at < end:
         length, place = uvarint(data, at, end)
         if place != CUT and length == 0:
@@ -87,7 +81,7 @@ def scan_series(
             stop = place + np.int64(length)
             good = crc32c(data, place, stop, tables) == _be32(data, stop)
             if good:
-                n_labels, n_chunks = _entry(data, place, stop, n_symbols, none, 0, chunks[:0], 0)
+                n_labels, n_chunks = _entry(data, place, stop, n_symbols, none, 0, none, 0)
                 good = n_labels >= 0
         if not good:
             damaged += not lost
@@ -95,12 +89,28 @@ def scan_series(
             at += 16
             continue
         lost = False
-        if fill:
-            _entry(data, place, stop, n_symbols, labels, k, chunks, c)
-            series[n, 0], series[n, 1], series[n, 2] = at, n_labels, n_chunks
-        n, k, c = n + 1, k + n_labels, c + n_chunks
-        at = (stop + 4 + 15) & ~15
-    return n, k, c, damaged
+        found[n, 0], found[n, 1], found[n, 2], found[n, 3] = place, stop, n_labels, n_chunks
+        n, at = n + 1, (stop + 4 + 15) & ~15
+    return n, damaged
+
+
+@compiled
+def read_series(data: Array, found: Array, n_symbols: Any, labels: Array, chunks: Array) -> None:
+    """Fill in what the entries say that `scan_series` found.
+
+    Parameters
+    ----------
+    found : ndarray of int64, shape (n, 4)
+    labels : ndarray of int64, shape (sum of the third column, 3)
+        Filled in with the symbols of name and value.
+    chunks : ndarray of int64, shape (sum of the fourth column, 3)
+        Filled in with first and last time in ms, and reference.
+    """
+    label, chunk = 0, 0
+    for i in range(len(found)):
+        _entry(data, found[i, 0], found[i, 1], n_symbols, labels, label, chunks, chunk)
+        label += found[i, 2]
+        chunk += found[i, 3]
 
 
 @compiled

@@ -132,7 +132,7 @@ class LabelTable:
         name, value, series = name[kept], value[kept], series[kept]
         order = np.argsort(name, kind="stable")
         used, first = np.unique(name[order], return_index=True)
-        parts = dict(zip(used.tolist(), np.split(order, first[1:]), strict=True))
+        parts = dict(zip(used.tolist(), np.split(order, first)[1:], strict=True))
         spare = [] if len(parts) <= most else sorted(parts, key=lambda n: len(parts[n]))[: len(parts) - most + 1]
         rest = {n: parts.pop(n) for n in spare if self.names[n] != "metric"}
         codes = {"metric": np.full(len(rows), self.empty)}
