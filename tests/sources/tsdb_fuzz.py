@@ -31,7 +31,6 @@ def values(*given: float) -> list[int]:
     return [int(np.float64(value).view(np.uint64)) for value in given]
 
 
-
 def make(folder: Path) -> dict[str, tuple[Path, Path, list[Region]]]:
     """Write small files: name -> file, the folder that is read, and what of the file checksums cover."""
     noisy = values(*np.random.default_rng(3).normal(0, 1e6, 40))
@@ -142,8 +141,7 @@ def read(folder: Path, options: ReadOptions) -> tuple[str, int]:
                 check_samples(batch.metrics)
                 count += batch.metrics.n_samples
     except SourceError as error:
-        assert "\n" not in str(error)
-        return "refused", 0
+        return "refused in several lines" if "\n" in str(error) else "refused", 0
     return "read with skips" if skipped else "read", count
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.cli.agent import agent
 from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json
 from workbench.cli.store import store_group
 from workbench.errors import InvalidInput, QueryError, WorkbenchError
@@ -331,4 +332,5 @@ def plugins() -> None:
             click.echo(f"  {name:14} {target}")
 
 
+cli.add_command(agent)
 cli.add_command(store_group)

@@ -113,8 +113,8 @@ def _fill(path: Path, low: int, out: npt.NDArray[np.uint8]) -> int:
     """Read a stretch of a file into an array; return how much there was."""
     with path.open("rb", buffering=0) as file:
         file.seek(low)
-        done = 0
-        while done < len(out) and (more := file.readinto(memoryview(out)[done:])):
+        room, done = out.data, 0
+        while done < len(out) and (more := file.readinto(room[done:])):
             done += more
         return done
 

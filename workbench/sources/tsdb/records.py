@@ -21,6 +21,7 @@ from workbench.sources.tsdb.tombstones import Stones
 __all__ = [
     "EXEMPLARS",
     "HISTOGRAMS",
+    "KINDS",
     "SAMPLES",
     "Flat",
     "Kinds",
@@ -40,7 +41,8 @@ HISTOGRAMS = (7, 8, 9, 10, 12, 13)
 """Types of records of native histograms."""
 KNOWN = (SERIES, *SAMPLES, TOMBSTONES, EXEMPLARS, MARKERS, METADATA, *HISTOGRAMS, 14)
 
-_KINDS = ("unknown", "counter", "gauge", "histogram", "gauge", "summary", "gauge", "gauge")
+KINDS = ("unknown", "counter", "gauge", "histogram", "gauge", "summary", "gauge", "gauge")
+"""What Prometheus' numbers of kinds of metrics are called here."""
 
 
 class Flat(NamedTuple):
@@ -152,7 +154,7 @@ def _described(record: bytes, at: int, found: Kinds) -> int:
         name, at = _text(record, at)
         said[name], at = _text(record, at)
     number = kind[0] if kind else 0
-    found[ref] = (_KINDS[number] if number < len(_KINDS) else "unknown", said.get("UNIT", ""))
+    found[ref] = (KINDS[number] if number < len(KINDS) else "unknown", said.get("UNIT", ""))
     return at
 
 
