@@ -10,12 +10,20 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 _F = descriptor_pb2.FieldDescriptorProto
 _SCALAR = {
     "string": _F.TYPE_STRING, "double": _F.TYPE_DOUBLE, "int64": _F.TYPE_INT64, "uint32": _F.TYPE_UINT32,
+    "uint64": _F.TYPE_UINT64, "sint32": _F.TYPE_SINT32, "sint64": _F.TYPE_SINT64,
 }  # fmt: skip
 _MESSAGES: dict[str, list[tuple[int, str, str]]] = {
     "Label": [(1, "name", "string"), (2, "value", "string")],
     "Sample": [(1, "value", "double"), (2, "timestamp", "int64")],
     "Exemplar": [(1, "labels", "*Label"), (2, "value", "double"), (3, "timestamp", "int64")],
-    "Histogram": [(3, "sum", "double"), (15, "timestamp", "int64")],
+    "Span": [(1, "offset", "sint32"), (2, "length", "uint32")],
+    "Histogram": [
+        (1, "count_int", "uint64"), (2, "count_float", "double"), (3, "sum", "double"), (4, "schema", "sint32"),
+        (5, "zero_threshold", "double"), (6, "zero_count_int", "uint64"), (7, "zero_count_float", "double"),
+        (8, "negative_spans", "*Span"), (9, "negative_deltas", "*sint64"), (10, "negative_counts", "*double"),
+        (11, "positive_spans", "*Span"), (12, "positive_deltas", "*sint64"), (13, "positive_counts", "*double"),
+        (14, "reset_hint", "uint32"), (15, "timestamp", "int64"),
+    ],
     "TimeSeries": [
         (1, "labels", "*Label"), (2, "samples", "*Sample"), (3, "exemplars", "*Exemplar"), (4, "histograms", "*Histogram"),
     ],

@@ -105,17 +105,23 @@ def tombstones(stones: Sequence[tuple[int, int, int]]) -> bytes:
 
 
 def block(
-    folder: Path, series: Sequence[tuple[Labels, Sequence[Chunk]]], stones: Sequence[tuple[int, int, int]] = ()
+    folder: Path,
+    series: Sequence[tuple[Labels, Sequence[Chunk]]],
+    stones: Sequence[tuple[int, int, int]] = (),
+    histograms: Sequence[tuple[int, bytes]] = (),
 ) -> Path:
-    """A block of float chunks at `folder / ULID`."""
+    """A block of float chunks at `folder / ULID`; `histograms` are encodings and chunks of one series more, the last."""
     flat = [chunk for _, chunks in series for chunk in chunks]
-    data, places = segment([(1, naive.xor_chunk(list(times), list(bits))) for times, bits in flat])
+    raw = [(1, naive.xor_chunk(list(times), list(bits))) for times, bits in flat]
+    data, places = segment([*raw, *histograms])
+    more = [({"__name__": "~"}, [(2**42 + i, 2**42 + i, place) for i, place in enumerate(places[len(flat) :])])]
+    places = places[: len(flat)]
     spans = iter([(times[0], times[-1], place) for (times, _), place in zip(flat, places, strict=True)])
     listed = [(labels, [next(spans) for _ in chunks]) for labels, chunks in series]
     at = folder / ULID
     (at / "chunks").mkdir(parents=True)
     (at / "chunks" / "000001").write_bytes(data)
-    (at / "index").write_bytes(index(listed))
+    (at / "index").write_bytes(index(listed + more if histograms else listed))
     (at / "tombstones").write_bytes(tombstones(stones))
     low, high = min((t[0] for t, _ in flat), default=0), max((t[-1] for t, _ in flat), default=0) + 1
     stats = {"numSamples": sum(len(t) for t, _ in flat), "numSeries": len(series), "numChunks": len(flat)}

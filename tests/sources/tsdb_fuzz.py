@@ -39,7 +39,9 @@ def make(folder: Path) -> dict[str, tuple[Path, Path, list[Region]]]:
         ({"__name__": "up", "job": "b"}, [([T0 + 15_000 * i + i * i % 7 for i in range(40)], noisy)]),
         ({"__name__": "z", "le": "+Inf"}, [([T0 + 1], values(-0.0)), ([T0 + 2, T0 + 99], values(2, 3))]),
     ]
-    block = files.block(folder / "block", series, [(3, T0, T0 + 5)])
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "prometheus_histograms.json").read_text())
+    histograms = [(encoding, bytes.fromhex(data)) for encoding, data in golden]
+    block = files.block(folder / "block", series, [(3, T0, T0 + 5)], histograms)
     records = [
         (files.series_record([(1, series[0][0]), (7, series[2][0])]), ""),
         (files.metadata_record([(1, 1, "s")]), ""),

@@ -19,7 +19,7 @@ from numba import njit
 
 from workbench.codecs.codec import Array
 
-__all__ = ["CUT", "compiled", "read", "read_many", "uvarint", "varint", "write"]
+__all__ = ["CUT", "compiled", "peek", "read", "read_many", "uvarint", "varint", "write"]
 
 CUT = -1
 """What `read` returns when the stream ends too early, or says what no writer says."""
@@ -191,7 +191,7 @@ def read(words: Array, end: Any, step: Any, times: Array, bits: Array) -> Any:
 
 
 @compiled
-def _peek(words: Array, at: Any) -> Any:
+def peek(words: Array, at: Any) -> Any:
     """Return the 64 bits from bit `at` on."""
     skip = np.uint64(at & 63)
     return words[at >> 6] << skip | (words[(at >> 6) + 1] >> np.uint64(1)) >> (np.uint64(63) - skip)
@@ -278,13 +278,13 @@ def _stream(words: Array, at: Any, end: Any, times: Array, bits: Array) -> Any:
     step = time - times[0]
     trailing, used = np.int64(0), np.int64(64)
     for i in range(1, len(times)):
-        look = _peek(words, at)
+        look = peek(words, at)
         if i > 1:
             change, width = _change(words, at, look)
             at += width
             if at > end:
                 return False
-            look = look << np.uint64(width) if width < 64 else _peek(words, at)
+            look = look << np.uint64(width) if width < 64 else peek(words, at)
             step += change
             time += step
             times[i] = time
@@ -301,7 +301,7 @@ def _stream(words: Array, at: Any, end: Any, times: Array, bits: Array) -> Any:
                 at += 13
             if trailing < 0 or at > end:
                 return False
-            value ^= _peek(words, at) >> np.uint64(64 - used) << np.uint64(trailing)
+            value ^= peek(words, at) >> np.uint64(64 - used) << np.uint64(trailing)
             at += used
         bits[i] = value
         if at > end:
@@ -318,7 +318,7 @@ def _change(words: Array, at: Any, look: Any) -> Any:
     while ones < 4 and (look << np.uint64(ones)) >> np.uint64(63) != 0:
         ones += 1
     if ones == 4:
-        return np.int64(_peek(words, at + 4)), 68
+        return np.int64(peek(words, at + 4)), 68
     width = 11 + 3 * ones
     change = np.int64((look << np.uint64(ones + 1)) >> np.uint64(64 - width))
     if change > 1 << (width - 1):

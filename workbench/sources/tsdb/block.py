@@ -20,7 +20,7 @@ from workbench.signals import Batch
 from workbench.sources.source import ReadOptions
 from workbench.sources.tsdb.assemble import Ragged, assemble
 from workbench.sources.tsdb.chunks import Segments, decode
-from workbench.sources.tsdb.histograms import UNSTORED, count_histograms
+from workbench.sources.tsdb.histograms import UNSTORED, decoded
 from workbench.sources.tsdb.index import read_index
 from workbench.sources.tsdb.tombstones import bury, read_tombstones
 
@@ -142,8 +142,13 @@ class _Reading:
         offsets = self.index.offsets[low : high + 1]
         which = slice(int(offsets[0]), int(offsets[-1]))
         found = self.segments.load(self.index.chunk, which)
-        histogram, got = decode(found, lambda i, why: self._lose(which.start + i, why))
-        self.histograms += count_histograms(found, histogram)
+
+        def lost(i: int, why: str) -> None:
+            self._lose(which.start + i, why)
+
+        histogram, got = decode(found, lost)
+        if histogram.any():
+            self.histograms += len(decoded(found, histogram, lost).time_ms)
         self.floats += len(got.value)
         part = Ragged(np.arange(low, high), got.offsets[offsets - which.start], got.time_ms, got.value)
         return bury(part, self.index.ref[low:high], self.stones).filled()

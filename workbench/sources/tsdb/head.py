@@ -20,7 +20,7 @@ from workbench.sources.source import ReadOptions
 from workbench.sources.tsdb import records
 from workbench.sources.tsdb.assemble import assemble, group
 from workbench.sources.tsdb.chunks import Found, decode
-from workbench.sources.tsdb.histograms import UNSTORED, count_histograms
+from workbench.sources.tsdb.histograms import UNSTORED, count_in_records, decoded
 from workbench.sources.tsdb.records import LogSeries
 from workbench.sources.tsdb.tombstones import Stones, bury
 from workbench.sources.tsdb.wal import Log
@@ -68,11 +68,13 @@ class Head:
         self._said = self._kinds(records.metadata(described, self.skips))
 
     def _count_others(self, part: list[bytes]) -> None:
+        samples, broken = count_in_records(
+            [record for record in part if record[:1] and record[0] in records.HISTOGRAMS]
+        )
+        self.skips.update(+Counter({UNSTORED: samples, "record of histograms in a log that does not decode": broken}))
         for number, count in Counter(record[0] if record else 255 for record in part).items():
             if number == records.EXEMPLARS:
                 self.skips["record of exemplars in a log, which are not kept"] += count
-            elif number in records.HISTOGRAMS:
-                self.skips["record of native histograms in a log, which are not stored yet"] += count
             elif number not in records.KNOWN:
                 self.skips[f"record of type {number} in a log, which is not known here"] += count
 
@@ -124,8 +126,8 @@ class Head:
             if found is None:
                 continue
             histogram, got = decode(found, partial(self._lose, path))
-            if histogram.any():
-                self.skips[UNSTORED] += count_histograms(found, histogram)
+            if histogram.any():  # their samples are in the log, too, and counted there
+                decoded(found, histogram, partial(self._lose, path))
             counts = np.diff(got.offsets)
             for mask, begin in ((~late, since), (late, _NONE)):
                 each = np.repeat(mask, counts)
