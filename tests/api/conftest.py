@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +32,10 @@ class Prometheus:
         self.folder = folder
         self._server = Server([*command, *flags], self.port, "/-/ready", folder.parent / f"{folder.name}.log")
         self.url = f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """End it without warning."""
+        os.kill(self._server.pid, signal.SIGKILL)
 
     def stop(self) -> None:
         self._server.stop()

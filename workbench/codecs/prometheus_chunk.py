@@ -19,7 +19,17 @@ import numpy.typing as npt
 from workbench.codecs import varint
 from workbench.codecs.gorilla import bits_of, bytes_of
 
-__all__ = ["MOST", "PADDING", "XorChunks", "padded", "read_xor_chunk", "read_xor_chunks", "room", "write_xor_chunk"]
+__all__ = [
+    "MOST",
+    "PADDING",
+    "XorChunks",
+    "padded",
+    "read_xor_chunk",
+    "read_xor_chunks",
+    "room",
+    "words_of",
+    "write_xor_chunk",
+]
 
 MOST = 2**16 - 1
 """Most samples of one chunk."""
@@ -91,6 +101,21 @@ def padded(data: bytes) -> npt.NDArray[np.uint8]:
     return out
 
 
+def words_of(
+    data: npt.NDArray[np.uint8], begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    """Return the bytes in which chunks lie as words, for the loops that look at no bounds.
+
+    Raises
+    ------
+    ValueError
+        If a chunk does not lie within the array with the padding behind it.
+    """
+    if len(data) % 8 or (len(begin) and (begin.min() < 0 or end.max() > len(data) - PADDING)):
+        raise ValueError(f"chunks do not lie within {len(data)} bytes of whole words, {PADDING} of them padding")
+    return data.view(">u8").astype(np.uint64)
+
+
 def read_xor_chunks(data: npt.NDArray[np.uint8], begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> XorChunks:
     """Return the samples of many chunks that lie in one array, about 15 ns each.
 
@@ -114,8 +139,7 @@ def read_xor_chunks(data: npt.NDArray[np.uint8], begin: npt.NDArray[np.int64], e
     """
     from workbench.codecs.xor_kernels import read_many
 
-    if len(data) % 8 or (len(begin) and (begin.min() < 0 or end.max() > len(data) - PADDING)):
-        raise ValueError(f"chunks do not lie within {len(data)} bytes of whole words, {PADDING} of them padding")
+    words = words_of(data, begin, end)
     room = end - begin
     sound = room >= 2
     at = np.where(sound, begin, 0)
@@ -123,7 +147,6 @@ def read_xor_chunks(data: npt.NDArray[np.uint8], begin: npt.NDArray[np.int64], e
     sound &= count <= np.maximum(8 * (room - 10), 0)  # a sample takes two bits, the first eleven bytes with its count
     offsets = np.concatenate([[0], np.cumsum(np.where(sound, count, 0))]).astype(np.int64)
     times, bits = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.uint64)
-    words = data.view(">u8").astype(np.uint64)
     read_many(data, words, begin, end, offsets, times, bits, sound)
     if not sound.all():
         counts = np.diff(offsets)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workbench.codecs.prometheus_chunk import PADDING
+from workbench.codecs.prometheus_chunk import words_of
 
 __all__ = ["HistogramChunks", "read_histogram_chunks"]
 
@@ -77,9 +77,7 @@ def read_histogram_chunks(data: npt.NDArray[np.uint8], begin: _Ints, end: _Ints,
     """
     from workbench.codecs.histogram_kernels import read_histograms
 
-    if len(data) % 8 or (len(begin) and (begin.min() < 0 or end.max() > len(data) - PADDING)):
-        raise ValueError(f"chunks do not lie within {len(data)} bytes of whole words, {PADDING} of them padding")
-    words, sizes = data.view(">u8").astype(np.uint64), np.full((len(begin), 3), -1, np.int64)
+    words, sizes = words_of(data, begin, end), np.full((len(begin), 3), -1, np.int64)
     able = np.flatnonzero(end - begin >= 4)
     some = (begin[able], end[able], encoding[able])
     found = sizes[able]

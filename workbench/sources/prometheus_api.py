@@ -134,6 +134,8 @@ class _Pages:
             try:
                 found = read_remotely(self._client, self._matchers, start, end - 1, self._options)
             except RefusedError as error:
+                if "sample limit" in str(error):
+                    raise TooLargeError(str(error)) from error
                 if self._tried or error.status not in _NOT_OFFERED:
                     raise
                 self._remote = False

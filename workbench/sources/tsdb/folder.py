@@ -100,11 +100,11 @@ def _asked(meta: Meta, options: ReadOptions) -> bool:
 def _head(folder: Path, options: ReadOptions, since: int) -> Iterator[tuple[str, Batch]]:
     yield "wal", Batch()
     head = Head(Log(folder / "wal", "wal"), options)
-    for batch in head.samples(Log(folder / "wal", "wal"), since):
-        yield "wal", batch
     if (folder / "chunks_head").is_dir():
         for batch in head.chunks(folder / "chunks_head", since):
             yield "wal", batch
+    for batch in head.samples(Log(folder / "wal", "wal"), since):
+        yield "wal", batch
     if is_log(folder / "wbl"):
         for batch in head.samples(Log(folder / "wbl", "wbl"), _NONE):
             yield "wal", batch

@@ -21,7 +21,7 @@ from workbench.sources.tsdb import records
 from workbench.sources.tsdb.assemble import assemble, group
 from workbench.sources.tsdb.chunks import Found, decode
 from workbench.sources.tsdb.histograms import UNSTORED, count_in_records, decoded
-from workbench.sources.tsdb.records import LogSeries
+from workbench.sources.tsdb.records import Flat, LogSeries
 from workbench.sources.tsdb.tombstones import Stones, bury
 from workbench.sources.tsdb.wal import Log
 
@@ -65,6 +65,8 @@ class Head:
         self.series: LogSeries = records.series(defined, options, self.skips)
         self.stones: Stones = records.stones(deleted, self.skips)
         self.stones[:, 0] = self.series.rows(self.stones[:, 0])
+        self.damaged = 0
+        self._until = np.full(len(self.series.table), _NONE)
         self._said = self._kinds(records.metadata(described, self.skips))
 
     def _count_others(self, part: list[bytes]) -> None:
@@ -103,10 +105,20 @@ class Head:
             chosen = [record for record in part if record[:1] and record[0] in records.SAMPLES]
             for some in _pieces(chosen):
                 flat = records.samples(some, self.skips)
-                yield from self._batches(flat.ref, flat.time_ms, flat.value, since)
+                rows = self.series.rows(flat.ref)
+                if log.name == self._log:
+                    flat, rows = self._beyond_chunks(flat, rows)
+                yield from self._batches(rows, flat.time_ms, flat.value, since)
 
-    def _batches(self, ref: _Ints, time_ms: _Ints, value: npt.NDArray[np.float64], since: int) -> Iterator[Batch]:
-        rows = self.series.rows(ref)
+    def _beyond_chunks(self, flat: Flat, rows: _Ints) -> tuple[Flat, _Ints]:
+        """Return the samples, with the rows of their series, that no chunk of the head holds."""
+        held = (rows >= 0) & (flat.time_ms <= self._until[rows])
+        if not held.any():
+            return flat, rows
+        self.skips["sample of a log that a chunk of the head holds already"] += int(held.sum())
+        return Flat(flat.ref[~held], flat.time_ms[~held], flat.value[~held]), rows[~held]
+
+    def _batches(self, rows: _Ints, time_ms: _Ints, value: npt.NDArray[np.float64], since: int) -> Iterator[Batch]:
         unknown, old = rows < 0, time_ms < since
         if unknown.any():
             self.skips["sample of a series that no record names"] += int(unknown.sum())
@@ -119,7 +131,12 @@ class Head:
             yield Batch(metrics=shape, skips=self._taken())
 
     def chunks(self, folder: Path, since: int) -> Iterator[Batch]:
-        """Yield the samples of the chunks of a head, one file at a time; arguments as of `samples`."""
+        """Yield the samples of the chunks of a head, one file at a time; arguments as of `samples`.
+
+        Read before the log, they spare what it says of the same samples, as they do in Prometheus; not where any of them
+        is damaged.
+        """
+        until, before = self._until.copy(), self.damaged
         for path in sorted(path for path in folder.glob("*") if path.name.isdigit()):
             data = path.read_bytes()
             found, refs, late = self._found(path, data)
@@ -129,11 +146,17 @@ class Head:
             if histogram.any():  # their samples are in the log, too, and counted there
                 decoded(found, histogram, partial(self._lose, path))
             counts = np.diff(got.offsets)
-            for mask, begin in ((~late, since), (late, _NONE)):
-                each = np.repeat(mask, counts)
-                yield from self._batches(np.repeat(refs, counts)[each], got.time_ms[each], got.value[each], begin)
+            rows = np.repeat(self.series.rows(refs), counts)
+            in_order = np.repeat(~late, counts)
+            known = in_order & (rows >= 0)
+            np.maximum.at(until, rows[known], got.time_ms[known])
+            for each, begin in ((in_order, since), (~in_order, _NONE)):
+                yield from self._batches(rows[each], got.time_ms[each], got.value[each], begin)
+        if self.damaged == before:
+            self._until = until
 
     def _lose(self, path: Path, _: int, why: str) -> None:
+        self.damaged += 1
         self.skips[f"chunk of {path.parent.name}/{path.name} {why}"] += 1
 
     def _found(self, path: Path, data: bytes) -> tuple[Found | None, _Ints, npt.NDArray[np.bool_]]:
@@ -144,11 +167,13 @@ class Head:
 
         if data[:5] != _HEAD:
             if any(data):
+                self.damaged += 1
                 self.skips[f"{path.parent.name}/{path.name} does not begin as a file of head chunks does"] += 1
             return None, np.empty(0, np.int64), np.empty(0, bool)
         found = np.empty((len(data) // 30 + 1, 4), np.int64)
         n, at, cut = scan_head_chunks(np.frombuffer(data, np.uint8), 8, len(data), TABLES, found)
         if cut:
+            self.damaged += 1
             self.skips[
                 f"{path.parent.name}/{path.name} is damaged at byte {at}: the {len(data) - at} bytes from there on are"
                 " dropped"
