@@ -90,7 +90,7 @@ def ingest(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Read telemetry files and folders into the store; the format is detected."""
+    """Read telemetry into the store: files, folders, a Prometheus data directory or address; the format is detected."""
     from workbench.intake import check_sources
 
     pairs = dict(_pair(item) for item in mapping)
