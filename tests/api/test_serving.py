@@ -14,15 +14,18 @@ from decimal import Decimal
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench
+from tests.sources.remote_write_schema import older
 from workbench.api.guard import Guard, make_token
 from workbench.api.numbers import plain, seconds, spelled
 from workbench.errors import InvalidInput
 
+T0 = 1_700_000_000_000
 TOKEN = "a-token-of-enough-characters"
 
 
@@ -126,7 +129,7 @@ def test_many_ask_at_once(tmp_path: Path) -> None:
 def test_idle_connections_keep_nobody_waiting(tmp_path: Path) -> None:
     with workbench.open(tmp_path) as bench, workbench.serve(bench, port=0, token=False) as serving:
         port = int(serving.url.rpartition(":")[2])
-        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+        idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(300)]
         try:
             for one in idle:
                 one.sendall(b"POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
@@ -134,6 +137,57 @@ def test_idle_connections_keep_nobody_waiting(tmp_path: Path) -> None:
         finally:
             for one in idle:
                 one.close()
+
+
+def test_bodies_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.api.application._BODIES_BYTES", 1000)
+    with workbench.open(tmp_path) as bench, workbench.serve(bench, port=0, token=False) as serving:
+        port = int(serving.url.rpartition(":")[2])
+        url = f"{serving.url}/api/v1/query"
+        with socket.create_connection(("127.0.0.1", port)) as slow:
+            slow.sendall(b"POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 990\r\n\r\n" + b"x" * 900)
+            time.sleep(0.5)
+            assert httpx.post(url, data={"query": "1" + " " * 200}).status_code == 503
+            assert httpx.get(url, params={"query": "1"}).status_code == 200
+        time.sleep(0.5)
+        assert httpx.post(url, data={"query": "1" + " " * 200}).status_code == 200
+
+
+def test_writers_and_readers_at_once(tmp_path: Path) -> None:
+    """Every answer is a prefix of what was written: all series of a request, or none."""
+    with workbench.open(tmp_path) as bench, workbench.serve(bench, port=0, token=False) as serving:
+        wrong: list[object] = []
+        done = threading.Event()
+
+        def write(writer: int) -> None:
+            for i in range(25):
+                at = T0 + 1000 * i
+                rows = [
+                    ([("__name__", "x"), ("writer", str(writer)), ("n", str(n))], [(at, float(i))]) for n in range(20)
+                ]
+                body = pa.Codec("snappy").compress(older(rows).SerializeToString(), asbytes=True)
+                status = httpx.post(f"{serving.url}/api/v1/write", content=body, timeout=60).status_code
+                if status != 204:
+                    wrong.append(status)
+
+        def ask() -> None:
+            while not done.is_set():
+                query = {"query": "count by (writer) (x)", "time": (T0 + 30_000) / 1000}
+                answer = httpx.get(f"{serving.url}/api/v1/query", params=query, timeout=60)
+                rows = answer.json()["data"]["result"] if answer.status_code == 200 else [answer.text]
+                wrong.extend(row for row in rows if row["value"][1] != "20")
+
+        writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+        readers = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in writers + readers:
+            thread.start()
+        for thread in writers:
+            thread.join()
+        done.set()
+        for thread in readers:
+            thread.join()
+        assert wrong == []
+        assert len(bench.samples("x")) == 4 * 25 * 20
 
 
 def test_the_command_serves_and_stops(tmp_path: Path) -> None:

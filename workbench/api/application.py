@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,6 +31,9 @@ _FORM_BYTES, _FIELDS = 2**20, 1000
 _BODY_S = 30.0
 """How long a body may take to arrive."""
 
+_BODIES_BYTES = 256 * 2**20
+"""Most bytes of all bodies together."""
+
 _AT_ONCE = 4
 """How many requests are worked on at a time; the others wait."""
 
@@ -48,7 +52,7 @@ def make_application(store: Store, guard: Guard, skips: Counter[str]) -> Asgi:
     skips : Counter of str
         Gets what is left out of what is written.
     """
-    options, limiter = ReadOptions(), CapacityLimiter(_AT_ONCE)
+    options, limiter, bodies = ReadOptions(), CapacityLimiter(_AT_ONCE), _Bodies()
 
     async def answered(work: Callable[[], str]) -> Response:
         text = await to_thread.run_sync(work, limiter=limiter)
@@ -56,20 +60,20 @@ def make_application(store: Store, guard: Guard, skips: Counter[str]) -> Asgi:
 
     def asked(work: Callable[[Store, Form], str]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            form = await _form(request)
+            form = await _form(request, bodies)
             return await answered(partial(work, store, form))
 
         return endpoint
 
     async def values(request: Request) -> Response:
-        form = await _form(request)
+        form = await _form(request, bodies)
         return await answered(partial(label_values, store, form, request.path_params["name"]))
 
     async def write(request: Request) -> Response:
-        body = await _body(request, options.max_body_bytes)
         said = (request.headers.get("content-type", ""), request.headers.get("content-encoding", ""))
-        work = partial(receive, store, body, *said, options, skips)
-        return Response(status_code=204, headers=await to_thread.run_sync(work, limiter=limiter))
+        async with bodies.of(request, options.max_body_bytes) as body:
+            work = partial(receive, store, body, *said, options, skips)
+            return Response(status_code=204, headers=await to_thread.run_sync(work, limiter=limiter))
 
     async def well(request: Request) -> Response:
         return PlainTextResponse("workbench is ready.\n")
@@ -104,29 +108,47 @@ class _Checked:
         return await self._inner(scope, receive, send)
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """Return the body of a request, given up when it is too large or too slow."""
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(_BODY_S):
+class _Bodies:
+    """The bodies that are being read or worked on, which may not take more memory together than is set."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    @asynccontextmanager
+    async def of(self, request: Request, most: int) -> AsyncIterator[bytes]:
+        """Give the body of a request, refused when it is too large, too slow, or too much together with the others."""
+        size = 0
+
+        async def read() -> bytes:
+            nonlocal size
+            parts: list[bytes] = []
             async for part in request.stream():
-                size += len(part)
+                size, self._held = size + len(part), self._held + len(part)
                 if size > most:
                     raise Refused("bad_data", f"the body is larger than {most} bytes: send less at a time", 413)
+                if self._held > _BODIES_BYTES:
+                    raise Refused("unavailable", "too many bodies arrive at once: send it again later", 503)
                 parts.append(part)
-    except TimeoutError as error:
-        raise Refused("timeout", f"the body did not arrive within {_BODY_S:.0f} s", 408) from error
-    return b"".join(parts)
+            return b"".join(parts)
+
+        try:
+            try:
+                body = await asyncio.wait_for(read(), _BODY_S)
+            except TimeoutError as error:
+                raise Refused("timeout", f"the body did not arrive within {_BODY_S:.0f} s", 408) from error
+            yield body
+        finally:
+            self._held -= size
 
 
-async def _form(request: Request) -> Form:
+async def _form(request: Request, bodies: _Bodies) -> Form:
     """Return the parameters of the address and of a form body; those of the body stand first, as in Go."""
     texts = [request.url.query]
     if request.method == "POST":
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "application/x-www-form-urlencoded":
-            texts.insert(0, (await _body(request, _FORM_BYTES)).decode("utf-8", "replace"))
+            async with bodies.of(request, _FORM_BYTES) as body:
+                texts.insert(0, body.decode("utf-8", "replace"))
     found: dict[str, list[str]] = {}
     try:
         for text in texts:

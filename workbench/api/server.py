@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Serving", "serve"]
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_CONNECTIONS = 256
+_CONNECTIONS = 4096
+"""Beyond so many the next one is told 503; an idle one costs little."""
 
 
 class Serving:
