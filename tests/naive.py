@@ -846,3 +846,30 @@ def read_stream(data: bytes, at: int, n: int) -> tuple[list[int], int]:
             found.append(total)
         numbers = found
     return numbers, at
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C, a bit at a time."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def first_equal(rows: Sequence[Mapping[str, str]]) -> list[int]:
+    """For each label set the first that says the same; an empty value says nothing."""
+    said = [{name: value for name, value in row.items() if value} for row in rows]
+    return [next(j for j, other in enumerate(said) if other == row) for row in said]
+
+
+def undeleted(
+    samples: Sequence[tuple[int, int, float]], stones: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, int, float]]:
+    """What is left of (series, time, value) where stones delete (series, first, last)."""
+    return [
+        (series, time, value)
+        for series, time, value in samples
+        if not any(series == s and low <= time <= high for s, low, high in stones)
+    ]

@@ -26,6 +26,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "samples": "workbench.sources.samples:SamplesTable",
         "table": "workbench.sources.table:Table",
         "collapsed": "workbench.sources.collapsed:Collapsed",
+        "prometheus-data": "workbench.sources.tsdb.folder:PrometheusData",
+        "prometheus-api": "workbench.sources.prometheus_api:PrometheusApi",
     },
     "workbench.codecs": {
         "constant": "workbench.codecs.constant:Constant",

@@ -75,6 +75,14 @@ TABLE: dict[str, Setting] = {
     "intake.max_text_chars": Setting(65_536, _positive_int, "longest log body or attribute kept whole"),
     "intake.max_columns": Setting(256, _positive_int, "most attribute columns of one frame"),
     "prometheus.service": Setting(("service", "service_name", "job"), _names, "labels that name the service, in order"),
+    "prometheus.token_file": Setting(
+        "", _text, "file with the token that a Prometheus read over HTTP wants; none when empty"
+    ),
+    "api.host": Setting("127.0.0.1", _text, "address that the HTTP API listens on"),
+    "api.port": Setting(9099, _port, "port of the HTTP API; 0 takes a free one"),
+    "api.token_file": Setting(
+        "", _text, "file that holds the token of the HTTP API; one in the user's data folder else"
+    ),
     "lab.port": Setting(8888, _port, "port of `workbench lab`"),
 }
 """Every setting: name -> default, validator, help."""
