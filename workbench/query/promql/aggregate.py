@@ -7,17 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import QueryError
+from workbench.query.promql import aggregate_native, ast
 from workbench.query.promql.functions_range import quantile_of
-from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Vector, distinct
+from workbench.query.promql.histogram_reads import spelled
+from workbench.query.promql.sampled import ratio_offsets
+from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Text, Vector, distinct
 
-__all__ = ["aggregate", "count_values", "quantile", "top"]
+if TYPE_CHECKING:
+    from workbench.query.promql.evaluate import Evaluator
+
+__all__ = ["aggregate", "count_values", "evaluate", "quantile", "top"]
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,74 @@ _SIMPLE: Final[dict[str, Callable[[_Grouped], Floats]]] = {
 }
 
 
+def evaluate(evaluator: Evaluator, node: ast.Aggregate) -> Vector:
+    """Return the value of an aggregation, whose parameter the parser has checked."""
+    vector = evaluator.vector(node.expr)
+    if node.op == "count_values":
+        label = evaluator.value(node.param) if node.param is not None else None
+        name = label.value if isinstance(label, Text) else ""
+        return count_values(vector, node.grouping, name, without=node.without)
+    if node.param is None and vector.rows is not None and node.op in ("sum", "avg"):
+        return aggregate_native.total(evaluator, node, vector)
+    if node.op not in ("count", "group", "limitk", "limit_ratio"):
+        vector = _numbers(evaluator, node, vector)
+    if node.param is None:
+        return aggregate(node.op, vector, node.grouping, without=node.without)
+    param = evaluator.scalar(node.param).values
+    if node.op == "quantile":
+        evaluator.notes.quantile(param, node.param)
+        return quantile(vector, node.grouping, param, without=node.without)
+    if node.op == "limit_ratio":
+        return _limit_ratio(evaluator, node, vector, param)
+    if node.op == "limitk":
+        return _limitk(vector, node.grouping, param, without=node.without)
+    return top(vector, node.grouping, param, largest=node.op == "topk", without=node.without)
+
+
+def _numbers(evaluator: Evaluator, node: ast.Aggregate, vector: Vector) -> Vector:
+    if vector.rows is not None and vector.histogram.any():
+        where = node if node.op in ("topk", "bottomk") else node.expr
+        evaluator.notes.inform(f"ignored histogram in {node.op} aggregation", where)
+    return vector.numbers()
+
+
+def _check_whole(k: Floats) -> None:
+    if np.isnan(k).any():
+        raise QueryError("Parameter value is NaN: k of topk, bottomk and limitk must be a number.")
+    low, high = k.min(initial=0), k.max(initial=0)
+    if low <= -(2.0**63):
+        raise QueryError(f"Scalar value {low} underflows int64: k must be larger.")
+    if high >= 2.0**63:
+        raise QueryError(f"Scalar value {high} overflows int64: k must be smaller.")
+
+
+def _limitk(vector: Vector, grouping: tuple[str, ...], k: Floats, *, without: bool) -> Vector:
+    """Return the first k series of every group at every step, by their labels."""
+    if k.max(initial=0) < 1 or not vector.labels.n:
+        return vector.masked(np.zeros_like(vector.present)).compact()
+    _check_whole(k)
+    out = vector.take(vector.labels.order())
+    rows = _grouped(out, grouping, without=without)
+    running = np.cumsum(rows.present, axis=0)
+    before: Ints = running - rows.present
+    rank: Ints = before - before[rows.starts][rows.group]
+    chosen = np.zeros_like(out.present)
+    chosen[rows.order] = rows.present & (rank < np.trunc(k))
+    return out.masked(chosen).compact()
+
+
+def _limit_ratio(evaluator: Evaluator, node: ast.Aggregate, vector: Vector, r: Floats) -> Vector:
+    """Return a share r of the series, those whose hash lies low in the range; for negative r those of the rest."""
+    if not r.any():
+        return vector.masked(np.zeros_like(vector.present)).compact()
+    if np.isnan(r).any():
+        raise QueryError("Ratio value is NaN: it must be a number from -1 to 1.")
+    evaluator.notes.ratio(r, node.param if node.param is not None else node)
+    share = np.clip(r, -1, 1)
+    place = ratio_offsets(vector.labels)[:, None]
+    return vector.masked(np.where(share >= 0, place < share, place >= 1 + share) & (share != 0)).compact()
+
+
 def aggregate(op: str, vector: Vector, grouping: tuple[str, ...], *, without: bool) -> Vector:
     """Return one series per group for the aggregations that need nothing but the group's values."""
     if vector.labels.n == 0:
@@ -142,12 +216,11 @@ def quantile(vector: Vector, grouping: tuple[str, ...], q: Floats, *, without: b
 
 def top(vector: Vector, grouping: tuple[str, ...], k: Floats, *, largest: bool, without: bool) -> Vector:
     """Return the k largest or smallest series of every group at every step, with their own labels; NaN comes last."""
-    if np.isnan(k).any():
-        raise QueryError("Parameter value is NaN: k of topk and bottomk must be a number.")
-    if np.abs(k).max(initial=0) >= 2**63:
-        raise QueryError(f"Scalar value {k[np.argmax(np.abs(k))]} overflows int64: k must be smaller.")
-    if vector.labels.n == 0:
-        return vector
+    if vector.labels.n == 0 or k.max(initial=0) < 1:
+        if np.isnan(k).any():
+            _check_whole(k)
+        return vector.masked(np.zeros_like(vector.present)).compact()
+    _check_whole(k)
     rows = _grouped(vector, grouping, without=without)
     key = np.where(np.isnan(rows.values), np.inf, -rows.values if largest else rows.values)
     last = np.where(rows.present, np.isnan(rows.values).astype(np.int8), 2)
@@ -176,6 +249,12 @@ def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, witho
     row, step = np.nonzero(vector.present)
     codes, values = pd.factorize(vector.values[row, step], use_na_sentinel=False)
     names = np.array([_spell(v) for v in values], object)
+    if vector.rows is not None and vector.pool is not None:
+        held = vector.rows[row, step]
+        used, which = np.unique(held, return_inverse=True)
+        texts = [spelled(vector.pool, int(h)) if h >= 0 else "" for h in used]
+        codes, names = pd.factorize(np.where(held >= 0, np.array(texts, object)[which], names[codes]))
+        values = names
     pair = row.astype(np.int64) * len(values) + codes
     pairs, which = np.unique(pair, return_inverse=True)
     found = labels.take(pairs // len(values)).with_column(label, names[pairs % len(values)])

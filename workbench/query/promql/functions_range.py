@@ -17,10 +17,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from workbench.errors import QueryError
-from workbench.query.promql.values import Bools, Floats, Ints, Ranges, Scalar, Vector
+from workbench.query.promql.functions_native import started
+from workbench.query.promql.ranges import Ranges
+from workbench.query.promql.values import Bools, Floats, Ints, Scalar, Vector
 from workbench.query.promql.windows import blocks, compensated, expand, reduce, totals
 
-__all__ = ["RANGE", "apply_range", "quantile_of"]
+__all__ = ["RANGE", "apply_range", "extension", "quantile_of", "with_start"]
 
 Block = Callable[[Ints, Ints], Floats]
 
@@ -38,6 +40,8 @@ def apply_range(name: str, ranges: Ranges, params: list[Scalar]) -> Vector:
     function = RANGE[name]
     counts = ranges.high - ranges.low
     present: Bools = counts >= function.samples
+    if name in ("rate", "increase") and (early := with_start(ranges)) is not None:
+        present |= (counts > 0) & early
     values = np.full(counts.shape, np.nan)
     block = function.make(ranges, *[p.values for p in params])
     weights = np.full(len(counts), counts.shape[1], np.int64)
@@ -58,27 +62,85 @@ def _last(high: Ints) -> Ints:
     return np.maximum(high - 1, 0)
 
 
+def _fallen(ranges: Ranges) -> Bools:
+    """Return, per sample but the first, whether a counter was reset before it."""
+    value = ranges.value
+    found: Bools = np.asarray(value[1:] < value[:-1])
+    if ranges.start is not None and len(value):
+        at = np.arange(1, len(value), dtype=np.int64)
+        found |= started(ranges, at - 1, at)
+    return found
+
+
+def with_start(ranges: Ranges) -> Bools | None:
+    """Return in which windows the first sample's counter began, shape (n, t), or None when no start is known.
+
+    There it was zero: nothing has to be extrapolated to the left, and one sample will do.
+    """
+    if ranges.start is None or not len(ranges.time):
+        return None
+    low = np.where(ranges.high > ranges.low, ranges.low, 0)
+    start = ranges.start[low]
+    inside = (start != 0) & (start > ranges.begin) & (start < ranges.time[low])
+    return np.asarray((ranges.high > ranges.low) & inside)
+
+
+def extension(
+    ranges: Ranges, windows: tuple[Ints, Ints, Ints], first: Floats, result: Floats, *, counter: bool, begun: Bools
+) -> Floats:
+    """Return by what the difference of the last and first samples grows when it is extrapolated to the whole window.
+
+    To an end of the window where the gap is below 1.1 times the mean distance of the samples, else by half of that; a
+    counter never beyond the time when it was zero.
+
+    Parameters
+    ----------
+    windows : low, high and step of each window
+    first, result : first sample and difference of each window, of histograms their counts
+    begun : windows inside which the counter began at zero
+    """
+    low, high, step = windows
+    last = high - 1
+    time = ranges.time
+    to_start = (time[low] - ranges.begin[step]) / 1e9
+    to_end = (ranges.end[step] - time[last]) / 1e9
+    sampled = (time[last] - time[low]) / 1e9
+    with np.errstate(all="ignore"):
+        average = np.where(last > low, sampled / (last - low), 0.0)
+        threshold = average * 1.1
+        to_zero = sampled * (first / result)
+        zero = counter & (result > 0) & (first >= 0)
+        if ranges.closed:  # as Prometheus 2 has it: the zero crossing first, then the threshold
+            to_start = np.where(zero & (to_zero < to_start), to_zero, to_start)
+            to_start = np.where(to_start < threshold, to_start, average / 2)
+        else:
+            to_start = np.where(to_start >= threshold, average / 2, to_start)
+            to_start = np.where(zero & (to_zero < to_start), to_zero, to_start)
+        to_end = np.where(to_end >= threshold, average / 2, to_end)
+        if begun.any() and ranges.start is not None:
+            to_start = np.where(begun, 0.0, to_start)
+            sampled = np.where(begun, (time[last] - ranges.start[low]) / 1e9, sampled)
+        return np.asarray(np.where(sampled == 0, 1.0, (sampled + to_start + to_end) / sampled))
+
+
 def _extrapolated(ranges: Ranges, *, counter: bool, rate: bool) -> Block:
-    value, time = ranges.value, ranges.time
-    resets = ranges.previous_differs(value[1:] < value[:-1])
+    value = ranges.value
+    resets = ranges.previous_differs(_fallen(ranges))
     lost = value[np.flatnonzero(np.diff(resets, prepend=0)) - 1]
+    begun = with_start(ranges) if counter else None
 
     def block(low: Ints, high: Ints) -> Floats:
         last = _last(high)
         result = value[last] - value[low]
+        early = np.zeros(low.shape, bool)
         if counter:
             result += reduce(np.add, lost, resets[low], resets[last], 0.0)
-        to_start = (time[low] - ranges.begin) / 1e9
-        to_end = (ranges.end - time[last]) / 1e9
-        sampled = (time[last] - time[low]) / 1e9
-        average = sampled / (high - low - 1)
-        threshold = average * 1.1
-        to_start = np.where(to_start >= threshold, average / 2, to_start)
-        if counter:
-            to_zero = sampled * (value[low] / result)
-            to_start = np.where((result > 0) & (value[low] >= 0) & (to_zero < to_start), to_zero, to_start)
-        to_end = np.where(to_end >= threshold, average / 2, to_end)
-        factor = (sampled + to_start + to_end) / sampled
+        if begun is not None:
+            start = ranges.start[low] if ranges.start is not None else np.zeros(low.shape, np.int64)
+            early = (high > low) & (start != 0) & (start > ranges.begin) & (start < ranges.time[low])
+        step = np.broadcast_to(np.arange(low.shape[1]), low.shape)
+        factor = extension(ranges, (low, high, step), value[low], result, counter=counter, begun=early)
+        result = np.where(early, result + value[low], result)
         return np.asarray(result * (factor / ranges.seconds if rate else factor))
 
     return block
@@ -93,7 +155,8 @@ def _instant(ranges: Ranges, *, counter: bool) -> Block:
         change = value[last] - value[before]
         if not counter:
             return np.asarray(change)
-        change = np.where(value[last] < value[before], value[last], change)
+        anew = (value[last] < value[before]) | started(ranges, before, last)
+        change = np.where(anew, value[last], change)
         return np.asarray(change / ((time[last] - time[before]) / 1e9))
 
     return block
