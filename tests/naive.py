@@ -369,6 +369,43 @@ def bucket_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
 # --- detect ----------------------------------------------------------------------------------------------------------
 
 
+def ranked_quantile(values: Sequence[float], q: float) -> float:
+    """The q-quantile by linear interpolation between ranks; NaN is smaller than every number."""
+    ranked = sorted(values, key=lambda v: (not math.isnan(v), 0.0 if math.isnan(v) else v))
+    rank = q * (len(ranked) - 1)
+    below = math.floor(rank)
+    above = min(below + 1, len(ranked) - 1)
+    weight = rank - below
+    return ranked[below] * (1 - weight) + ranked[above] * weight
+
+
+def heap_top(column: Sequence[tuple[int, float]], k: int) -> set[int]:
+    """The rows Prometheus' topk keeps: a heap of k, its least in front, replaced only by what is larger."""
+
+    def less(a: tuple[int, float], b: tuple[int, float]) -> bool:
+        return math.isnan(a[1]) or a[1] < b[1]
+
+    heap: list[tuple[int, float]] = []
+    for item in column:
+        if len(heap) < k:
+            heap.append(item)
+            at = len(heap) - 1
+            while at and less(heap[at], heap[(at - 1) // 2]):
+                heap[at], heap[(at - 1) // 2] = heap[(at - 1) // 2], heap[at]
+                at = (at - 1) // 2
+        elif k and (heap[0][1] < item[1] or (math.isnan(heap[0][1]) and not math.isnan(item[1]))):
+            heap[0] = item
+            at = 0
+            while (down := 2 * at + 1) < k:
+                if down + 1 < k and less(heap[down + 1], heap[down]):
+                    down += 1
+                if not less(heap[down], heap[at]):
+                    break
+                heap[at], heap[down] = heap[down], heap[at]
+                at = down
+    return {row for row, _ in heap}
+
+
 def finite_median(values: Sequence[float]) -> float:
     kept = [v for v in values if math.isfinite(v)]
     return statistics.median(kept) if kept else math.nan

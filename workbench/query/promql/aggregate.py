@@ -6,7 +6,7 @@ Rows are sorted by group once; every aggregation is then a reduction over consec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,8 +17,10 @@ from workbench.errors import QueryError
 from workbench.query.promql import aggregate_native, ast
 from workbench.query.promql.functions_range import quantile_of
 from workbench.query.promql.histogram_reads import spelled
+from workbench.query.promql.ranking import best
 from workbench.query.promql.sampled import ratio_offsets
 from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Text, Vector, distinct
+from workbench.query.promql.windows import heavy
 
 if TYPE_CHECKING:
     from workbench.query.promql.evaluate import Evaluator
@@ -53,14 +55,21 @@ class _Grouped:
         return self.reduce(np.add, self.present.astype(np.float64))
 
 
-def _grouped(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> _Grouped:
+def _groups(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> tuple[Labels, Ints, Ints, Bools]:
+    """Return the labels of the groups, the group of every row, the first row of every group, and whose name goes."""
     labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)
     codes, first = labels.groups()
+    drop = np.zeros(len(first), bool)
+    if not without and NAME in grouping:
+        np.logical_or.at(drop, codes, vector.drop_name)
+    return labels.take(first), codes, first, drop
+
+
+def _grouped(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> _Grouped:
+    labels, codes, _, drop = _groups(vector, grouping, without=without)
     order = np.argsort(codes, kind="stable").astype(np.int64)
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1)).astype(np.int64)
-    named = not without and NAME in grouping
-    drop = np.logical_or.reduceat(vector.drop_name[order], starts) if named else np.zeros(len(first), bool)
-    return _Grouped(labels.take(first), drop, order, starts, vector.values[order], vector.present[order])
+    return _Grouped(labels, drop, order, starts, vector.values[order], vector.present[order])
 
 
 def _sum(rows: _Grouped) -> Floats:
@@ -192,11 +201,31 @@ def aggregate(op: str, vector: Vector, grouping: tuple[str, ...], *, without: bo
     """Return one series per group for the aggregations that need nothing but the group's values."""
     if vector.labels.n == 0:
         return vector
+    if op in ("sum", "avg", "count") and heavy(vector.values.size):
+        return _fast(op, vector, grouping, without=without)
     rows = _grouped(vector, grouping, without=without)
     with np.errstate(all="ignore"):
         values = _SIMPLE[op](rows)
     present = rows.count() > 0
     return Vector(rows.labels, np.where(present, values, np.nan), present, rows.drop_name)
+
+
+def _fast(op: str, vector: Vector, grouping: tuple[str, ...], *, without: bool) -> Vector:
+    """Return sums, means or counts by a compiled loop."""
+    from workbench.query.promql.kernels import group_sums
+
+    labels, codes, first, drop = _groups(vector, grouping, without=without)
+    shape = (len(first), vector.values.shape[1])
+    total, count = np.zeros(shape), np.zeros(shape, np.int64)
+    group_sums(vector.values, vector.present, codes, total, count)
+    present = count > 0
+    with np.errstate(all="ignore"):
+        if op == "avg" and not np.isfinite(total[present]).all():
+            rows = _grouped(vector, grouping, without=without)
+            values = _average(rows)
+        else:
+            values = {"sum": total, "avg": total / count, "count": count.astype(np.float64)}[op]
+    return Vector(labels, np.where(present, values, np.nan), present, drop)
 
 
 def quantile(vector: Vector, grouping: tuple[str, ...], q: Floats, *, without: bool) -> Vector:
@@ -221,21 +250,15 @@ def top(vector: Vector, grouping: tuple[str, ...], k: Floats, *, largest: bool, 
             _check_whole(k)
         return vector.masked(np.zeros_like(vector.present)).compact()
     _check_whole(k)
-    rows = _grouped(vector, grouping, without=without)
-    key = np.where(np.isnan(rows.values), np.inf, -rows.values if largest else rows.values)
-    last = np.where(rows.present, np.isnan(rows.values).astype(np.int8), 2)
-    group = np.broadcast_to(rows.group[:, None], key.shape)
-    ranked = np.lexsort((key, last, group), axis=0)
-    rank = np.empty_like(ranked)
-    np.put_along_axis(rank, ranked, np.arange(len(key))[:, None] - rows.starts[rows.group][:, None], axis=0)
-    back = np.empty(len(rows.order), np.int64)
-    back[rows.order] = np.arange(len(rows.order))
-    chosen = (rank < np.trunc(k))[back] & vector.present
-    out = Vector(vector.labels, vector.values, chosen, vector.drop_name)
+    vector = vector.take(vector.labels.order())
+    _, codes, first, _ = _groups(vector, grouping, without=without)
+    key = vector.values if largest else -vector.values
+    chosen = best(key, vector.present, codes, len(first), np.trunc(k).astype(np.int64))
+    out = vector.masked(chosen)
     if vector.values.shape[1] == 1:
-        out = Vector(vector.labels, vector.values, chosen, vector.drop_name, ordered=True).take(
-            rows.order[ranked[:, 0]]
-        )
+        shown = np.where(np.isnan(key[:, 0]), np.inf, -key[:, 0])
+        order = np.lexsort((shown, np.isnan(key[:, 0]), codes))
+        out = replace(out, ordered=True).take(order.astype(np.int64))
     return out.compact()
 
 

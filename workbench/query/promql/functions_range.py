@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from workbench.errors import QueryError
+from workbench.query.promql.functions_fast import fast
 from workbench.query.promql.functions_native import started
 from workbench.query.promql.ranges import Ranges
 from workbench.query.promql.values import Bools, Floats, Ints, Scalar, Vector
@@ -37,6 +38,10 @@ class RangeFunction(NamedTuple):
 
 def apply_range(name: str, ranges: Ranges, params: list[Scalar]) -> Vector:
     """Return the instant vector a range function gives."""
+    keeps_name = name in ("last_over_time", "first_over_time")
+    dropped = ranges.drop_name if keeps_name else np.ones(ranges.labels.n, bool)
+    if (done := fast(name, ranges, [p.values for p in params])) is not None:
+        return Vector(ranges.labels, done[0], done[1], dropped)
     function = RANGE[name]
     counts = ranges.high - ranges.low
     present: Bools = counts >= function.samples
@@ -53,8 +58,6 @@ def apply_range(name: str, ranges: Ranges, params: list[Scalar]) -> Vector:
             low, high = np.where(keep, ranges.low[rows], 0), np.where(keep, ranges.high[rows], 0)
             if keep.any():
                 values[rows] = block(low, high)
-    keeps_name = name in ("last_over_time", "first_over_time")
-    dropped = ranges.drop_name if keeps_name else np.ones(ranges.labels.n, bool)
     return Vector(ranges.labels, np.where(present, values, np.nan), present, dropped)
 
 
