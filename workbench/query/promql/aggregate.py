@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench.errors import QueryError
 from workbench.query.promql import aggregate_native, ast
+from workbench.query.promql.functions_label import check_label
 from workbench.query.promql.functions_range import quantile_of
 from workbench.query.promql.histogram_reads import spelled
 from workbench.query.promql.ranking import best
@@ -106,11 +107,21 @@ def _average(rows: _Grouped) -> Floats:
 
 
 def _variance(rows: _Grouped) -> Floats:
-    # Distances from some present value of the group first: equal values then have a variance of exactly zero.
-    some = rows.reduce(np.fmax, np.where(rows.present, rows.values, np.nan))[rows.group]
-    away = np.where(rows.present, rows.values - some, 0.0)
-    mean = (rows.reduce(np.add, away) / rows.count())[rows.group]
-    return rows.reduce(np.add, np.where(rows.present, (away - mean) ** 2, 0.0)) / rows.count()
+    """Running means and squares in the order Prometheus has them: equal values have a variance of exactly zero."""
+    stops = np.append(rows.starts[1:], len(rows.values))
+    shape = (len(rows.starts), rows.values.shape[1])
+    count, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for k in range(int((stops - rows.starts).max(initial=0))):
+        at = np.where(rows.starts + k < stops, rows.starts + k, 0)
+        live = rows.present[at] & (rows.starts + k < stops)[:, None]
+        x = rows.values[at]
+        count += live
+        mean = np.where(live & (count == 1), x, mean)
+        away = x - mean
+        new = mean + away / count
+        squares = np.where(live, squares + away * (x - new), squares)
+        mean = np.where(live, new, mean)
+    return np.asarray(squares / count)
 
 
 def _extreme(function: np.ufunc) -> Callable[[_Grouped], Floats]:
@@ -135,6 +146,7 @@ def evaluate(evaluator: Evaluator, node: ast.Aggregate) -> Vector:
     if node.op == "count_values":
         label = evaluator.value(node.param) if node.param is not None else None
         name = label.value if isinstance(label, Text) else ""
+        check_label(name, "invalid label name", legacy=evaluator.query.closed)
         return count_values(vector, node.grouping, name, without=node.without)
     if node.param is None and vector.rows is not None and node.op in ("sum", "avg"):
         return aggregate_native.total(evaluator, node, vector)
@@ -264,8 +276,6 @@ def top(vector: Vector, grouping: tuple[str, ...], k: Floats, *, largest: bool, 
 
 def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, without: bool) -> Vector:
     """Return, per group and distinct value, how many series have it, the value spelled in a label."""
-    if not label or label.isspace():
-        raise QueryError(f"invalid label name {label!r}")
     if vector.labels.n == 0:
         return vector
     labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)

@@ -108,12 +108,15 @@ def _sort(evaluator: Evaluator, node: ast.Call) -> Vector:
 
 def _label_replace(evaluator: Evaluator, node: ast.Call) -> Vector:
     target, template, source, pattern = _texts(evaluator, node.args[1:])
-    return functions_label.label_replace(evaluator.vector(node.args[0]), target, template, source, pattern)
+    vector = evaluator.vector(node.args[0])
+    legacy = evaluator.query.closed
+    return functions_label.label_replace(vector, target, template, source, pattern, legacy=legacy)
 
 
 def _label_join(evaluator: Evaluator, node: ast.Call) -> Vector:
     target, separator, *sources = _texts(evaluator, node.args[1:])
-    return functions_label.label_join(evaluator.vector(node.args[0]), target, separator, sources)
+    vector = evaluator.vector(node.args[0])
+    return functions_label.label_join(vector, target, separator, sources, legacy=evaluator.query.closed)
 
 
 _OTHERS: dict[str, Callable[[Evaluator, ast.Call], Value]] = {

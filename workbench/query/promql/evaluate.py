@@ -238,7 +238,9 @@ class Evaluator:
 
     def value(self, node: Node) -> Value:
         """Return what a node evaluates to."""
-        return _NODES[type(node)](self, node)
+        value = _NODES[type(node)](self, node)
+        # Prometheus 2 takes names away at once, 3 at the end of the evaluation.
+        return value.finished() if self.query.closed and isinstance(value, Vector) and value.drop_name.any() else value
 
     def vector(self, node: Node) -> Vector:
         """Return a node's value, which the parser has seen to be an instant vector."""

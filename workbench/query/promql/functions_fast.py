@@ -13,13 +13,18 @@ from workbench.query.promql.windows import heavy
 
 __all__ = ["FAST", "fast"]
 
+_WALKED: Final = ("stdvar_over_time", "stddev_over_time", "deriv", "predict_linear")
+_LONGEST_WALK: Final = 300
+"""Samples in a window from which the numpy form, a walk over places, is slower than loading a compiled loop."""
+
 
 def fast(name: str, ranges: Ranges, params: list[Floats]) -> tuple[Floats, Bools] | None:
     """Return values and presence, shape (n, t), of a function worth a compiled loop, None where there is none."""
     make = FAST.get(name)
-    if make is None or not heavy(len(ranges.time) + ranges.labels.n * len(ranges.end)):
+    if make is None or (ranges.start is not None and name in ("rate", "increase")):
         return None
-    if ranges.start is not None and name in ("rate", "increase"):
+    long = name in _WALKED and int((ranges.high - ranges.low).max(initial=0)) > _LONGEST_WALK
+    if not long and not heavy(len(ranges.time) + ranges.labels.n * len(ranges.end)):
         return None
     return make(ranges, *params)
 

@@ -11,7 +11,7 @@ Prometheus documentation, "Query functions"; its engine's extrapolation of `rate
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from workbench.query.promql.functions_fast import fast
 from workbench.query.promql.functions_native import started
 from workbench.query.promql.ranges import Ranges
 from workbench.query.promql.values import Bools, Floats, Ints, Scalar, Vector
-from workbench.query.promql.windows import blocks, compensated, expand, reduce, totals
+from workbench.query.promql.windows import added, blocks, compensated, expand, reduce, totals
 
 __all__ = ["RANGE", "apply_range", "extension", "quantile_of", "with_start"]
 
@@ -207,15 +207,26 @@ def _extreme(function: np.ufunc) -> Callable[[Ranges], Block]:
     return lambda ranges: lambda low, high: reduce(function, ranges.value, low, high, np.nan)
 
 
+def _positions(low: Ints, high: Ints) -> Iterator[tuple[Bools, Ints]]:
+    """Yield, place after place in all windows at once, which windows have a sample there, and its index."""
+    for k in range(int((high - low).max(initial=0))):
+        live = low + k < high
+        yield live, np.where(live, low + k, 0)
+
+
 def _variance(ranges: Ranges) -> Block:
+    """Running means and squares, compensated, in the order Prometheus has them."""
+
     def block(low: Ints, high: Ints) -> Floats:
-        index, window = expand(low, high)
-        counts = high - low
-        # Distances from the first value of the window: equal values then have a variance of exactly zero.
-        away = ranges.value[index] - ranges.value[low].ravel()[window]
-        means = np.bincount(window, away, counts.size) / counts.ravel()
-        squares = np.bincount(window, (away - means[window]) ** 2, counts.size)
-        return np.asarray(squares.reshape(counts.shape) / counts)
+        mean, lost, squares, gone = (np.zeros(low.shape) for _ in range(4))
+        for k, (live, at) in enumerate(_positions(low, high)):
+            x = ranges.value[at]
+            away = x - (mean + lost)
+            new, carry = added(away / (k + 1), mean, lost)
+            mean, lost = np.where(live, new, mean), np.where(live, carry, lost)
+            new, carry = added(away * (x - (mean + lost)), squares, gone)
+            squares, gone = np.where(live, new, squares), np.where(live, carry, gone)
+        return np.asarray((squares + gone) / (high - low))
 
     return block
 
@@ -227,25 +238,20 @@ def _deviation(ranges: Ranges) -> Block:
 
 def _regression(ranges: Ranges, low: Ints, high: Ints, origin: Ints) -> tuple[Floats, Floats]:
     """Return slope (per second) and value at `origin` of the least-squares line through every window."""
-    index, window = expand(low, high)
-    counts = (high - low).astype(np.float64)
-    x = (ranges.time[index] - np.broadcast_to(origin, low.shape).ravel()[window]) / 1e9
-    y = ranges.value[index]
-
-    def mean(of: Floats) -> Floats:
-        return np.bincount(window, of, counts.size) / counts.ravel()
-
-    mean_x, mean_y = mean(x), mean(y)
-    dx, dy = x - mean_x[window], y - mean_y[window]
-    slope = mean(dx * dy) / mean(dx * dx)
+    n = (high - low).astype(np.float64)
+    sums = [(np.zeros(low.shape), np.zeros(low.shape)) for _ in range(4)]
     first = ranges.value[low]
-    flat = (reduce(np.minimum, ranges.value, low, high, 0.0) == first) & (
-        reduce(np.maximum, ranges.value, low, high, 0.0) == first
-    )
+    flat = np.ones(low.shape, bool)
+    for live, at in _positions(low, high):
+        x, y = (ranges.time[at] - origin) / 1e9, ranges.value[at]
+        flat &= ~live | (y == first)
+        for i, term in enumerate((x, y, x * y, x * x)):
+            new, carry = added(term, *sums[i])
+            sums[i] = (np.where(live, new, sums[i][0]), np.where(live, carry, sums[i][1]))
+    sx, sy, sxy, sxx = (total + lost for total, lost in sums)
+    slope = (sxy - sx * sy / n) / (sxx - sx * sx / n)
     level = np.where(np.isinf(first), np.nan, first)
-    slopes = np.where(flat, level * 0.0, slope.reshape(low.shape))
-    origins = np.where(flat, level, (mean_y - slope * mean_x).reshape(low.shape))
-    return slopes, origins
+    return np.where(flat, level * 0.0, slope), np.where(flat, level, sy / n - slope * sx / n)
 
 
 def _deriv(ranges: Ranges) -> Block:

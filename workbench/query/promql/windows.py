@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from workbench.query.promql.values import Floats, Ints
 
-__all__ = ["blocks", "compensated", "expand", "heavy", "positions", "reduce", "totals"]
+__all__ = ["added", "blocks", "compensated", "expand", "heavy", "positions", "reduce", "totals"]
 
 BLOCK = 1 << 16
 """Cells worked on at once, so that temporaries stay small."""
@@ -107,6 +107,13 @@ def totals(value: Floats, low: Ints, high: Ints) -> Floats:
     return out
 
 
+def added(x: Floats, total: Floats, lost: Floats) -> tuple[Floats, Floats]:
+    """Return sums, and what their rounding lost, with one more term each, as Neumaier has it."""
+    new = total + x
+    error = np.where(np.abs(total) >= np.abs(x), (total - new) + x, (x - new) + total)
+    return new, np.where(np.isinf(new), 0.0, lost + error)
+
+
 def compensated(value: Floats, low: Ints, high: Ints) -> Floats:
     """Return window sums with Neumaier's compensation: a loop over the place in the window, all windows at once."""
     total, lost = np.zeros(len(low)), np.zeros(len(low))
@@ -114,10 +121,7 @@ def compensated(value: Floats, low: Ints, high: Ints) -> Floats:
         for k in range(int((high - low).max(initial=0))):
             live = low + k < high
             x = np.where(live, value[np.where(live, low + k, 0)], 0.0)
-            new = total + x
-            error = np.where(np.abs(total) >= np.abs(x), (total - new) + x, (x - new) + total)
-            lost += np.where(np.isinf(new), 0.0, error)
-            total = new
+            total, lost = added(x, total, lost)
         return np.asarray(np.where(np.isinf(total), total, total + lost))
 
 
