@@ -106,8 +106,11 @@ def _average(rows: _Grouped) -> Floats:
     return mean
 
 
-def _variance(rows: _Grouped) -> Floats:
-    """Running means and squares in the order Prometheus has them: equal values have a variance of exactly zero."""
+def _variance(rows: _Grouped, *, legacy: bool = False) -> Floats:
+    """Return variances by running means and squares in the order Prometheus has them: that of equal values is exactly 0.
+
+    With `legacy` the first value has none even where it is no number, as in Prometheus 2.
+    """
     stops = np.append(rows.starts[1:], len(rows.values))
     shape = (len(rows.starts), rows.values.shape[1])
     count, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
@@ -119,7 +122,8 @@ def _variance(rows: _Grouped) -> Floats:
         mean = np.where(live & (count == 1), x, mean)
         away = x - mean
         new = mean + away / count
-        squares = np.where(live, squares + away * (x - new), squares)
+        more = np.where(count == 1, 0.0, away * (x - new)) if legacy else away * (x - new)
+        squares = np.where(live, squares + more, squares)
         mean = np.where(live, new, mean)
     return np.asarray(squares / count)
 
@@ -137,6 +141,8 @@ _SIMPLE: Final[dict[str, Callable[[_Grouped], Floats]]] = {
     "group": lambda rows: np.ones((len(rows.starts), rows.values.shape[1])),
     "stdvar": _variance,
     "stddev": lambda rows: np.sqrt(_variance(rows)),
+    "legacy stdvar": lambda rows: _variance(rows, legacy=True),
+    "legacy stddev": lambda rows: np.sqrt(_variance(rows, legacy=True)),
 }
 
 
@@ -153,7 +159,8 @@ def evaluate(evaluator: Evaluator, node: ast.Aggregate) -> Vector:
     if node.op not in ("count", "group", "limitk", "limit_ratio"):
         vector = _numbers(evaluator, node, vector)
     if node.param is None:
-        return aggregate(node.op, vector, node.grouping, without=node.without)
+        op = f"legacy {node.op}" if evaluator.query.closed and node.op in ("stdvar", "stddev") else node.op
+        return aggregate(op, vector, node.grouping, without=node.without)
     param = evaluator.scalar(node.param).values
     if node.op == "quantile":
         evaluator.notes.quantile(param, node.param)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 
@@ -25,9 +25,11 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
 
 
 def binary(
-    node: ast.Binary, left: Scalar | Vector, right: Scalar | Vector, limit: int, notes: Notes
+    node: ast.Binary, left: Scalar | Vector, right: Scalar | Vector, limit: int, notes: Notes, *, legacy: bool = False
 ) -> Scalar | Vector:
     """Return the result of an operation whose sides are evaluated.
+
+    With `legacy`, as in Prometheus 2, `atan2` keeps names, and what a comparison leaves out is matched with nothing.
 
     Raises
     ------
@@ -40,8 +42,11 @@ def binary(
         if isinstance(left, Vector) and isinstance(right, Vector):
             if node.op in ("and", "or", "unless"):
                 return _set_operation(node, left, right)
-            return _between_vectors(node, left, right, limit, notes)
-        return _with_scalar(node, left, right, notes)
+            return _between_vectors(node, left, right, limit, notes, legacy)
+        out = _with_scalar(node, left, right, notes)
+        if legacy and node.op == "atan2":
+            out = replace(out, drop_name=(left if isinstance(left, Vector) else cast(Vector, right)).drop_name)
+        return out
 
 
 def _apply(op: str, left: Floats, right: Floats) -> Floats:
@@ -84,7 +89,7 @@ def _with_rows(vector: Vector, cells: binary_native.Cells) -> Vector:
     return replace(vector, present=cells.present, rows=rows, pool=pool)
 
 
-def _between_vectors(node: ast.Binary, left: Vector, right: Vector, limit: int, notes: Notes) -> Vector:
+def _between_vectors(node: ast.Binary, left: Vector, right: Vector, limit: int, notes: Notes, legacy: bool) -> Vector:
     matching_ = node.matching
     swapped = matching_.card == "one-to-many"
     many, one = (right, left) if swapped else (left, right)
@@ -104,15 +109,17 @@ def _between_vectors(node: ast.Binary, left: Vector, right: Vector, limit: int, 
         if node.op in ("==", "!="):
             computed = np.where(cells.both, cells.equal == (node.op == "=="), computed)
         present = cells.present
-    if matching_.card == "one-to-one":
-        _check_single(present, many_group[pairs.many], names.n)
-    labels = matching.result_labels(met[0].labels, met[1].labels, matching_)
     filters = node.op in _COMPARE and not node.bool
+    if matching_.card == "one-to-one":
+        left_over = present & (computed != 0) if legacy and filters else present
+        _check_single(left_over, many_group[pairs.many], names.n)
+    labels = matching.result_labels(met[0].labels, met[1].labels, matching_)
     if filters:
         present = present & (computed != 0)
         computed, drops = first.values, met[0].drop_name
     else:
-        drops = np.ones(len(pairs.many), bool) if node.op not in TRIMS else met[0].drop_name
+        keeps = node.op in TRIMS or (legacy and node.op == "atan2")
+        drops = met[0].drop_name if keeps else np.ones(len(pairs.many), bool)
     if NAME in matching_.include:
         drops = np.zeros(len(pairs.many), bool)
     out = Vector(labels, computed, present, drops)

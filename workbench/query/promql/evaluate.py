@@ -148,7 +148,7 @@ def evaluate_value(
     """Return the value with its presence mask; arguments as of `evaluate`."""
     if semantics not in ("2", "3"):
         raise InvalidInput(f"semantics {semantics!r} is not known: use '3', or '2' for closed ranges.")
-    node = parse(expr)
+    node = parse(expr, legacy=semantics == "2")
     first, last = (int(t.astype("datetime64[ns]").astype(np.int64)) for t in (start, end))
     width = int(step.astype("timedelta64[ns]").astype(np.int64))
     if width <= 0 and first != last:
@@ -322,7 +322,7 @@ class Evaluator:
         left, right = self.value(node.left), self.value(node.right)
         if not isinstance(left, Scalar | Vector) or not isinstance(right, Scalar | Vector):
             raise QueryError(f"both sides of {node.op!r} must be scalars or instant vectors.")
-        return binary(node, left, right, self.query.limit, self.notes)
+        return binary(node, left, right, self.query.limit, self.notes, legacy=self.query.closed)
 
     def call(self, node: ast.Call) -> Value:
         """Evaluate a function call."""

@@ -215,7 +215,7 @@ def _positions(low: Ints, high: Ints) -> Iterator[tuple[Bools, Ints]]:
 
 
 def _variance(ranges: Ranges) -> Block:
-    """Running means and squares, compensated, in the order Prometheus has them."""
+    """Return variances by running means and squares, compensated, in the order Prometheus has them."""
 
     def block(low: Ints, high: Ints) -> Floats:
         mean, lost, squares, gone = (np.zeros(low.shape) for _ in range(4))

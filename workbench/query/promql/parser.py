@@ -45,8 +45,8 @@ _SIGN_PRECEDENCE = 5
 _INFO_CALL = "call to function 'info'"
 
 
-def parse(text: str) -> Node:
-    """Return the tree of a PromQL expression.
+def parse(text: str, *, legacy: bool = False) -> Node:
+    """Return the tree of a PromQL expression; with `legacy` the names that Prometheus 2 had for functions are known.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def parse(text: str) -> Node:
         If the text is not an expression or its types do not fit; the message says what was found, what was expected
         and where.
     """
-    parser = Parser(text)
+    parser = Parser(text, legacy=legacy)
     if parser.token.kind == "end":
         raise parser.error("no expression found in input", parser.token)
     node = parser.expression(0)
@@ -68,8 +68,9 @@ class Parser:
 
     max_depth = MAX_DEPTH
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, legacy: bool = False) -> None:
         self.text = text
+        self.legacy = legacy
         self.tokens = tokenize(text)
         self.at = 0
         self.depth = 0
@@ -279,7 +280,7 @@ class Parser:
     def call(self) -> Node:
         """Parse a function call and check its arguments."""
         token = self.next()
-        name = token.text
+        name = signatures.LEGACY.get(token.text, token.text) if self.legacy else token.text
         signature = signatures.FUNCTIONS.get(name)
         if signature is None:
             near = closest(name, signatures.FUNCTIONS)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from workbench.query.promql.ast import ValueType
 
-__all__ = ["AGGREGATIONS", "FUNCTIONS", "PARAMETER", "Signature"]
+__all__ = ["AGGREGATIONS", "FUNCTIONS", "LEGACY", "PARAMETER", "Signature"]
 
 
 class Signature(NamedTuple):
@@ -73,6 +73,9 @@ FUNCTIONS: Final[dict[str, Signature]] = {
     "sort_by_label_desc": Signature(("vector", "string"), optional=1, repeats=True),
 }  # fmt: skip
 """Every function there is."""
+
+LEGACY: Final = {"holt_winters": "double_exponential_smoothing"}
+"""Functions of Prometheus 2 that have another name now."""
 
 AGGREGATIONS: Final = (
     "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values",
