@@ -40,7 +40,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Histogram:
     """One histogram, for the edges; `positive` and `negative` map the index of a bucket to its count."""
 
