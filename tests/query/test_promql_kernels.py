@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -117,3 +120,53 @@ def test_topk_compiled_is_the_same_loop(monkeypatch):
     plain = ranking.best(*args)
     monkeypatch.setattr(ranking, "_FEW", 0)
     np.testing.assert_array_equal(ranking.best(*args), plain)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 1500), max_size=12), st.sampled_from([20, 700, 4000]), st.booleans())
+def test_resets_of_long_series_twin(compiled, fallen, length, gap):
+    level, samples = 0.0, []
+    for k in range(1500):
+        level = 0.0 if k in fallen or (k % 256 == 1 and len(fallen) > 6) else level + 1.0
+        if not (gap and 400 < k < 700):
+            samples.append((5 * k, level))
+    data = memory([({"metric": "m"}, samples)])
+    got = evaluate_value(data, f"increase(m[{length}s])", at(0), at(7700), seconds(61))
+    plain = [(t * SECOND, v) for t, v in samples]
+    for k, now in enumerate(got.steps):
+        want = naive.extrapolated(plain, int(now) - length * SECOND, int(now), counter=True)
+        row = got.value
+        assert (row.labels.n > 0 and bool(row.present[0, k])) == (want is not None)
+        if want is not None:
+            assert row.values[0, k] == pytest.approx(want, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_no_loop_reads_outside_its_arrays(tmp_path):
+    code = (
+        "import numpy as np\n"
+        "from workbench.query.promql import evaluate_value, windows\n"
+        "from workbench.signals import build_samples\n"
+        "windows.HEAVY = 0\n"
+        "class Memory:\n"
+        "    def __init__(self, samples): self.samples = samples\n"
+        "    def select(self, matchers, start=None, end=None): return self.samples\n"
+        "rng = np.random.default_rng(2)\n"
+        "asked = ['rate(m[2m])', 'delta(m[10s])', 'max_over_time(m[1m])', 'stddev_over_time(m[1m])', 'deriv(m[5m])',\n"
+        "         'quantile_over_time(0.4, m[1m])', 'topk(2, m)', 'sum by (j) (rate(m[1m]))', 'm']\n"
+        "right = 0\n"
+        "for size in (0, 1, 2, 300, 1100):\n"
+        "    labels = [{'metric': 'm', 'i': str(i), 'j': str(i % 2)} for i in range(5)]\n"
+        "    row = np.sort(rng.integers(0, 5, size))\n"
+        "    time = np.sort(rng.integers(0, 3000, size)) * 10**9\n"
+        "    samples = build_samples(labels, row, time, rng.integers(0, 50, size).astype(float))\n"
+        "    for expr in asked:\n"
+        "        for ask in (0, 900, 4000):\n"
+        "            times = np.datetime64(ask, 's'), np.datetime64(ask + 600, 's')\n"
+        "            evaluate_value(Memory(samples), expr, *times, np.timedelta64(17, 's')); right += 1\n"
+        "print('right', right)\n"
+    )
+    setting = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=setting, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["right", "135"]

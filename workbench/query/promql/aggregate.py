@@ -20,6 +20,7 @@ from workbench.query.promql.functions_range import quantile_of
 from workbench.query.promql.histogram_reads import spelled
 from workbench.query.promql.ranking import best
 from workbench.query.promql.sampled import ratio_offsets
+from workbench.query.promql.spelling import number_text
 from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Text, Vector, distinct
 from workbench.query.promql.windows import heavy
 
@@ -288,7 +289,7 @@ def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, witho
     labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)
     row, step = np.nonzero(vector.present)
     codes, values = pd.factorize(vector.values[row, step], use_na_sentinel=False)
-    names = np.array([_spell(v) for v in values], object)
+    names = np.array([number_text(v, exponent=False) for v in values], object)
     if vector.rows is not None and vector.pool is not None:
         held = vector.rows[row, step]
         used, which = np.unique(held, return_inverse=True)
@@ -302,12 +303,3 @@ def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, witho
     steps = vector.values.shape[1]
     counts = np.bincount(group[which] * steps + step, minlength=len(first) * steps).reshape(-1, steps)
     return Vector.build(distinct([found.take(first)]), counts.astype(np.float64), counts > 0)
-
-
-def _spell(value: float) -> str:
-    """Return a number in the shortest way that reads back, whole numbers without a point."""
-    if np.isnan(value):
-        return "NaN"
-    if np.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return np.format_float_positional(value, trim="-")

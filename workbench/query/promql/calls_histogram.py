@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.query.promql import ast, functions_histogram, histogram_reads
 from workbench.query.promql.functions_histogram import Buckets
+from workbench.query.promql.spelling import number_text
 from workbench.query.promql.values import NAME, Bools, Floats, Ints, Scalar, Text, Vector, any_step, distinct
 from workbench.signals import Histograms
 
@@ -129,7 +130,7 @@ def _quantiles(evaluator: Evaluator, node: ast.Call) -> Vector:
         evaluator.notes.quantile(q.values, arg)
         part = _one_quantile(both, q, node.args[0], node.args[0])
         for value in np.unique(q.values):
-            text = np.full(part.labels.n, _open_metrics(float(value)), object)
+            text = np.full(part.labels.n, number_text(float(value), trim="0"), object)
             equal = (q.values == value) | (np.isnan(q.values) & np.isnan(value))
             own = part.masked(np.broadcast_to(equal, part.present.shape))
             parts.append(replace(own, labels=own.labels.with_column(name, text)))
@@ -137,17 +138,6 @@ def _quantiles(evaluator: Evaluator, node: ast.Call) -> Vector:
         distinct([part.labels for part in parts]), np.concatenate([part.values for part in parts]),
         np.concatenate([part.present for part in parts]), np.concatenate([part.drop_name for part in parts]),
     ).compact().merged()  # fmt: skip
-
-
-def _open_metrics(value: float) -> str:
-    """Return a number as OpenMetrics labels have it: always with a point or an exponent."""
-    if np.isnan(value):
-        return "NaN"
-    if np.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    if value == 0 or 1e-4 <= abs(value) < 1e21:
-        return np.format_float_positional(value, trim="0")
-    return np.format_float_scientific(value, trim="-", exp_digits=2)
 
 
 def _fraction(evaluator: Evaluator, node: ast.Call) -> Vector:

@@ -21,7 +21,7 @@ _LONGEST_WALK: Final = 300
 def fast(name: str, ranges: Ranges, params: list[Floats]) -> tuple[Floats, Bools] | None:
     """Return values and presence, shape (n, t), of a function worth a compiled loop, None where there is none."""
     make = FAST.get(name)
-    if make is None or (ranges.start is not None and name in ("rate", "increase")):
+    if make is None or not len(ranges.time) or (ranges.start is not None and name in ("rate", "increase")):
         return None
     long = name in _WALKED and int((ranges.high - ranges.low).max(initial=0)) > _LONGEST_WALK
     if not long and not heavy(len(ranges.time) + ranges.labels.n * len(ranges.end)):
@@ -35,12 +35,8 @@ def _rate(counter: bool, per_second: bool) -> Callable[[Ranges], tuple[Floats, B
 
         shape = (ranges.labels.n, len(ranges.end))
         out, found = np.empty(shape), np.empty(shape, bool)
-        seconds = ranges.seconds if per_second else 0.0
-        with np.errstate(all="ignore"):
-            extrapolated(
-                ranges.time, ranges.value, ranges.offsets, ranges.begin, ranges.end, int(ranges.closed), counter, seconds,
-                out, found,
-            )  # fmt: skip
+        rule = int(ranges.closed), counter, ranges.seconds if per_second else 1.0
+        extrapolated(ranges.time, ranges.value, ranges.offsets, (ranges.begin, ranges.end), rule, out, found)
         return out, found
 
     return whole

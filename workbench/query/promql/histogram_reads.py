@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from workbench.query.promql.histogram_buckets import bucket_bounds
+from workbench.query.promql.spelling import number_text
 from workbench.query.promql.values import Bools, Floats, Ints
 from workbench.query.promql.windows import blocks, totals
 from workbench.signals.histograms import Histograms
@@ -207,19 +208,8 @@ def bucket_list(pool: Histograms, row: int) -> list[tuple[int, float, float, flo
 def spelled(pool: Histograms, row: int) -> str:
     """Return one histogram as Prometheus writes it: `{count:2, sum:3, (0.5,1]:2}`."""
     ends = {0: "(]", 1: "[)", 2: "()", 3: "[]"}
-    parts = [f"count:{_number(float(pool.count[row]))}, sum:{_number(float(pool.sum[row]))}"]
+    parts = [f"count:{number_text(float(pool.count[row]))}, sum:{number_text(float(pool.sum[row]))}"]
     for rule, low, high, count in bucket_list(pool, row):
         left, right = ends[rule][0], ends[rule][1]
-        parts.append(f"{left}{_number(low)},{_number(high)}{right}:{_number(count)}")
+        parts.append(f"{left}{number_text(low)},{number_text(high)}{right}:{number_text(count)}")
     return "{" + ", ".join(parts) + "}"
-
-
-def _number(value: float) -> str:
-    """Return a number as Go's `%g` writes it: shortest, with an exponent below 1e-4 and from 1e21."""
-    if np.isnan(value):
-        return "NaN"
-    if np.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    if value == 0 or 1e-4 <= abs(value) < 1e21:
-        return np.format_float_positional(value, trim="-")
-    return np.format_float_scientific(value, trim="-", exp_digits=2)

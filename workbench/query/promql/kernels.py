@@ -23,88 +23,118 @@ __all__ = ["borders", "compiled", "extrapolated", "extremes", "group_sums", "qua
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function compiled, and kept on disk where there is a place for it."""
     try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
+        made: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # nowhere to write a cache: compile in every process
-        made = njit(nogil=True)(function)
+        made = njit(nogil=True, error_model="numpy")(function)
     return made
+
+
+@compiled
+def _ahead(time: Any, k: Any, stop: Any, at: Any, stride: Any) -> Any:
+    """Return the index, `k` or later, behind the last sample at or before `at`; `stride` is how far it went last time."""
+    there = k + stride
+    if there <= stop and (stride == 0 or time[there - 1] <= at):
+        k = there
+    while k < stop and time[k] <= at:
+        k += 1
+    return k
 
 
 @compiled
 def borders(time: Any, offsets: Any, at: Any, out: Any) -> None:
     """Put into `out` (n, t) the index behind the last sample at or before each instant, which never decrease."""
     for i in range(len(offsets) - 1):
-        k, stop = offsets[i], offsets[i + 1]
+        k, stop, stride = offsets[i], offsets[i + 1], 0
         for j in range(len(at)):
-            while k < stop and time[k] <= at[j]:
-                k += 1
+            last, k = k, _ahead(time, k, stop, at[j], stride)
+            stride = k - last
             out[i, j] = k
 
 
 @compiled
-def extrapolated(
-    time: Any,
-    value: Any,
-    offsets: Any,
-    begin: Any,
-    end: Any,
-    closed: Any,
-    counter: Any,
-    seconds: Any,
-    out: Any,
-    found: Any,
-) -> None:
-    """Put into `out` (n, t) the extrapolated difference of windows, per second if `seconds` is above 0.
+def _resets(value: Any, first: Any, stop: Any, fallen: Any) -> Any:
+    """Put the samples below the one before them into `fallen`, and return their number; most blocks have none."""
+    resets = 0
+    for start in range(first + 1, stop, 256):
+        end = min(start + 256, stop)
+        here, before = value[start:end], value[start - 1 : end - 1]
+        some = 0
+        for k in range(len(here)):
+            if here[k] < before[k]:
+                some += 1
+        if some > 0:
+            for k in range(len(here)):
+                if here[k] < before[k]:
+                    fallen[resets] = start + k
+                    resets += 1
+    return resets
 
-    Resets are positions in a list, and the ones inside a window another pair of pointers.
+
+@compiled
+def _stretched(raw: Any, low: Any, before: Any, after: Any, span: Any, gaps: Any, rule: Any, out: Any) -> None:
+    """Put into `out` (t,) what samples rose by, `raw`, carried on to the borders of their windows.
+
+    `before`, `after` and `span` are nanoseconds, `gaps` one less than the samples, `low` the first value; no branches,
+    so that several windows are worked on at once. `rule` is closed borders, a counter, and the seconds to divide by.
     """
-    fallen = np.empty(len(value), np.int64)
+    closed, counter, seconds = rule
+    for j in range(len(out)):
+        to_start, to_end, sampled = before[j] / 1e9, after[j] / 1e9, span[j] / 1e9
+        average = sampled / gaps[j]
+        threshold, half = average * 1.1, average / 2
+        zero = sampled * (low[j] / raw[j]) if counter and raw[j] > 0 and low[j] >= 0 else np.inf
+        early = zero if closed and zero < to_start else to_start
+        early = half if early >= threshold else early
+        early = zero if zero < early else early
+        late = half if to_end >= threshold else to_end
+        out[j] = raw[j] * (((sampled + early + late) / sampled) / seconds)
+
+
+@compiled
+def extrapolated(time: Any, value: Any, offsets: Any, windows: Any, rule: Any, out: Any, found: Any) -> None:
+    """Put into `out` (n, t) the extrapolated difference of windows.
+
+    `windows` are their begins and ends, `rule` is closed borders, a counter, and the seconds to divide by. Resets are
+    positions in a list, and the ones inside a window another pair of pointers.
+    """
+    begin, end = windows
+    closed, counter, _ = rule
+    t = len(end)
+    fallen = np.empty(len(value) + 1, np.int64)
+    raw, lowest, before, after, span, gaps = (
+        np.empty(t),
+        np.empty(t),
+        np.empty(t),
+        np.empty(t),
+        np.empty(t),
+        np.empty(t),
+    )
     for i in range(len(offsets) - 1):
         first, stop = offsets[i], offsets[i + 1]
-        resets = 0
-        if counter:
-            for k in range(first + 1, stop):
-                if value[k] < value[k - 1]:
-                    fallen[resets] = k
-                    resets += 1
-        low, high, one, two = first, first, 0, 0
-        for j in range(len(end)):
-            while low < stop and time[low] <= begin[j] - closed:
-                low += 1
-            if high < low:
-                high = low
-            while high < stop and time[high] <= end[j]:
-                high += 1
+        resets = _resets(value, first, stop, fallen) if counter else 0
+        low, high, one, two, left, right = first, first, 0, 0, 0, 0
+        for j in range(t):
+            last, low = low, _ahead(time, low, stop, begin[j] - closed, left)
+            left = low - last
+            last = max(high, low)
+            high = _ahead(time, last, stop, end[j], right)
+            right = high - last
             found[i, j] = high - low >= 2
             if high - low < 2:
-                out[i, j] = np.nan
+                raw[j], lowest[j], before[j], after[j], span[j], gaps[j] = np.nan, 0.0, 0.0, 0.0, 1.0, 1.0
                 continue
             last = high - 1
             result = value[last] - value[low]
             while one < resets and fallen[one] <= low:
                 one += 1
-            if two < one:
-                two = one
+            two = max(one, two)
             while two < resets and fallen[two] <= last:
                 two += 1
             for r in range(one, two):
                 result += value[fallen[r] - 1]
-            to_start, to_end = (time[low] - begin[j]) / 1e9, (end[j] - time[last]) / 1e9
-            sampled = (time[last] - time[low]) / 1e9
-            average = sampled / (last - low)
-            threshold = average * 1.1
-            zero = sampled * (value[low] / result) if counter and result > 0 and value[low] >= 0 else np.inf
-            if closed:
-                to_start = min(to_start, zero)
-            if to_start >= threshold:
-                to_start = average / 2
-            if not closed:
-                to_start = min(to_start, zero)
-            if to_end >= threshold:
-                to_end = average / 2
-            factor = (sampled + to_start + to_end) / sampled
-            if seconds > 0:
-                factor /= seconds
-            out[i, j] = result * factor
+            raw[j], lowest[j], gaps[j] = result, value[low], last - low
+            before[j], after[j], span[j] = time[low] - begin[j], end[j] - time[last], time[last] - time[low]
+        _stretched(raw, lowest, before, after, span, gaps, rule, out[i])
 
 
 @compiled

@@ -103,6 +103,9 @@ def _ranges(evaluator: Evaluator, samples: Samples, moments: Ints, length: int) 
         np.zeros(labels.n, bool), row, samples.histograms, start, closed=evaluator.query.closed,
         lookback=evaluator.query.lookback,
     )  # fmt: skip
+    with np.errstate(invalid="ignore", over="ignore"):
+        if row is None and not np.isnan(samples.value.sum()):  # a marker is a NaN; one sum is quicker than a mask
+            return ranges
     stale = _stale(samples)
     return ranges.only(~stale) if stale.any() else ranges
 
