@@ -369,6 +369,136 @@ def bucket_quantile(q: float, buckets: Sequence[tuple[float, float]]) -> float:
 # --- detect ----------------------------------------------------------------------------------------------------------
 
 
+def ranked_quantile(values: Sequence[float], q: float) -> float:
+    """The q-quantile by linear interpolation between ranks; NaN is smaller than every number."""
+    ranked = sorted(values, key=lambda v: (not math.isnan(v), 0.0 if math.isnan(v) else v))
+    rank = q * (len(ranked) - 1)
+    below = math.floor(rank)
+    above = min(below + 1, len(ranked) - 1)
+    weight = rank - below
+    return ranked[below] * (1 - weight) + ranked[above] * weight
+
+
+def heap_top(column: Sequence[tuple[int, float]], k: int) -> set[int]:
+    """The rows Prometheus' topk keeps: a heap of k, its least in front, replaced only by what is larger."""
+
+    def less(a: tuple[int, float], b: tuple[int, float]) -> bool:
+        return math.isnan(a[1]) or a[1] < b[1]
+
+    heap: list[tuple[int, float]] = []
+    for item in column:
+        if len(heap) < k:
+            heap.append(item)
+            at = len(heap) - 1
+            while at and less(heap[at], heap[(at - 1) // 2]):
+                heap[at], heap[(at - 1) // 2] = heap[(at - 1) // 2], heap[at]
+                at = (at - 1) // 2
+        elif k and (heap[0][1] < item[1] or (math.isnan(heap[0][1]) and not math.isnan(item[1]))):
+            heap[0] = item
+            at = 0
+            while (down := 2 * at + 1) < k:
+                if down + 1 < k and less(heap[down + 1], heap[down]):
+                    down += 1
+                if not less(heap[down], heap[at]):
+                    break
+                heap[at], heap[down] = heap[down], heap[at]
+                at = down
+    return {row for row, _ in heap}
+
+
+def exponential_bound(index: int, schema: int) -> float:
+    """Upper bound of a bucket of positive values."""
+    return float(2.0 ** (index / 2**schema))
+
+
+def widened(h: Any, threshold: float) -> tuple[float, float]:
+    """Zero threshold and zero count of a histogram whose zero bucket is to reach at least to `threshold`."""
+    if threshold == h.zero_threshold:
+        return threshold, h.zero_count
+    while True:
+        cut = [
+            exponential_bound(i, h.schema)
+            for side in (h.positive, h.negative)
+            for i, n in side.items()
+            if n and exponential_bound(i - 1, h.schema) < threshold < exponential_bound(i, h.schema)
+        ]
+        if not cut:
+            break
+        threshold = max(cut)
+    inside = [
+        n for side in (h.positive, h.negative) for i, n in side.items() if exponential_bound(i, h.schema) <= threshold
+    ]
+    return threshold, h.zero_count + sum(inside)
+
+
+def add_histograms(a: Any, b: Any, weight: float) -> Any:
+    """An exponential histogram plus a weight times another, bucket by bucket."""
+    threshold = max(a.zero_threshold, b.zero_threshold)
+    while True:
+        wider = max(widened(a, threshold)[0], widened(b, threshold)[0])
+        if wider == threshold:
+            break
+        threshold = wider
+    schema = min(a.schema, b.schema)
+    sides = []
+    for name in ("positive", "negative"):
+        out: dict[int, float] = {}
+        for h, w in ((a, 1.0), (b, weight)):
+            for i, n in getattr(h, name).items():
+                if h.zero_threshold < threshold and exponential_bound(i, h.schema) <= threshold:
+                    continue
+                at = math.ceil(i / 2 ** (h.schema - schema))
+                out[at] = out.get(at, 0.0) + w * n
+        sides.append({i: n for i, n in out.items() if n})
+    zero = widened(a, threshold)[1] + weight * widened(b, threshold)[1]
+    return SimpleNamespace(
+        schema=schema, zero_threshold=threshold, zero_count=zero, count=a.count + weight * b.count,
+        sum=a.sum + weight * b.sum, positive=sides[0], negative=sides[1],
+    )  # fmt: skip
+
+
+def histogram_reset(before: Any, now: Any) -> bool:
+    """Whether a counter of exponential histograms was reset in between, as far as counts tell."""
+    if now.count < before.count or now.schema > before.schema or now.zero_threshold < before.zero_threshold:
+        return True
+    change = add_histograms(now, before, -1.0)
+    if change.zero_threshold != now.zero_threshold or change.zero_count < 0:
+        return True
+    return any(n < 0 for side in (change.positive, change.negative) for n in side.values())
+
+
+def histogram_buckets(h: Any) -> list[tuple[float, float, float]]:
+    """Lower bound, upper bound and count of the populated buckets, from the lowest up."""
+    bound = exponential_bound
+    out = [(-bound(i, h.schema), -bound(i - 1, h.schema), n) for i, n in sorted(h.negative.items(), reverse=True) if n]
+    if h.zero_count > 0:
+        low = 0.0 if h.positive and not h.negative else -h.zero_threshold
+        high = 0.0 if h.negative and not h.positive else h.zero_threshold
+        out.append((low, high, h.zero_count))
+    return out + [(bound(i - 1, h.schema), bound(i, h.schema), n) for i, n in sorted(h.positive.items()) if n]
+
+
+def native_quantile(h: Any, q: float) -> float:
+    """The q-quantile of an exponential histogram without observations of NaN."""
+    if not h.count:
+        return math.nan
+    buckets = histogram_buckets(h)
+    upward = q < 0.5
+    rank, seen = (q if upward else 1 - q) * h.count, 0.0
+    for bucket in buckets if upward else buckets[::-1]:
+        low, high, n = bucket
+        seen += n
+        if seen >= rank:
+            break
+    seen = min(seen, h.count)
+    share = (rank - (seen - n) if upward else seen - rank) / n
+    if low <= 0 <= high:
+        return low + (high - low) * share
+    if low > 0:
+        return low * (high / low) ** share
+    return high * (low / high) ** (1 - share)
+
+
 def finite_median(values: Sequence[float]) -> float:
     kept = [v for v in values if math.isfinite(v)]
     return statistics.median(kept) if kept else math.nan

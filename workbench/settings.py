@@ -74,6 +74,8 @@ TABLE: dict[str, Setting] = {
     "intake.max_stream_bytes": Setting(2**30, _positive_int, "cap on one compressed stream of messages, unpacked"),
     "intake.max_text_chars": Setting(65_536, _positive_int, "longest log body or attribute kept whole"),
     "intake.max_columns": Setting(256, _positive_int, "most attribute columns of one frame"),
+    "query.max_series": Setting(500_000, _positive_int, "most series that one PromQL query may touch"),
+    "query.max_samples": Setting(50_000_000, _positive_int, "most samples that one PromQL query may touch"),
     "prometheus.service": Setting(("service", "service_name", "job"), _names, "labels that name the service, in order"),
     "prometheus.token_file": Setting(
         "", _text, "file with the token that a Prometheus read over HTTP wants; none when empty"

@@ -6,39 +6,42 @@ A script is a list of commands; every `eval` gives one `Outcome`. An eval is of 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.conformance.promqltest_memory import Memory, Row
+from tests.conformance.promqltest_series import (
+    NUMBER,
+    Described,
+    Labels,
+    Value,
+    matches,
+    nanoseconds,
+    number,
+    parse_metric,
+    parse_series,
+    start_offsets,
+)
 from workbench.errors import WorkbenchError
 from workbench.query.promql import evaluate_value
-from workbench.query.promql.lexer import duration, tokenize
-from workbench.query.promql.values import Ranges, Scalar, Text, Vector
-from workbench.signals import Matcher, Samples, build_samples, concat_samples, match
-from workbench.signals.names import from_prometheus
-from workbench.signals.samples import STALE_NAN
+from workbench.query.promql.lexer import tokenize
+from workbench.query.promql.ranges import Ranges
+from workbench.query.promql.values import Scalar, Text, Vector
+from workbench.signals import Histogram
 
 _EVAL_INSTANT = re.compile(r"^eval(?:_(fail|warn|ordered|info))?\s+instant\s+(?:at\s+(.+?))?\s+(.+)$")
 _EVAL_RANGE = re.compile(r"^eval(?:_(fail|warn|info))?\s+range\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+?)\s+(.+)$")
 _LOAD = re.compile(r"^load(?:_(with_nhcb))?\s+(.+?)$")
 _EXPECT = re.compile(r"^expect\s+(ordered|fail|warn|no_warn|info|no_info)(?:\s+(regex|msg):(.+))?$")
 _RANGE_VECTOR = re.compile(r"^expect range vector\s+from\s+(.+)\s+to\s+(.+)\s+step\s+(.+)$")
-_NUMBER = r"[+-]?(?:[\d.]+(?:[eE][+-]?\d+)?|0x[\da-fA-F]+|[iI]nf|[nN]a[nN])"
-_SEQUENCE = re.compile(rf"^({_NUMBER})(?:([+-])({_NUMBER}))?x(\d+)$")
-_ITEM = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?\S*|\S+")
 _EXPERIMENTAL = re.compile(
     r"\b(anchored|smoothed|fill|fill_left|fill_right|limitk|limit_ratio|info|start_timestamp|range|step)\s*\(|\b(anchored|smoothed)\b"
     r"|__type__|__unit__|\[[^\]]*(?:[-+*/^(]|max|min)[^\]]*\]|offset\s*\(|[^\w]offset\s+-?\w+\s*[-+*/]\s*\d+\w"
 )
 _NATIVE = re.compile(r"\bhistogram_(avg|count|sum|stddev|stdvar|quantiles)\b|</|>/")
-HISTOGRAM = object()
-"""Stands for a native histogram sample in a parsed sequence."""
-
-Labels = tuple[tuple[str, str], ...]
-Value = float | None | object
 
 
 @dataclass
@@ -72,110 +75,6 @@ class Eval:
     series: dict[Labels, list[Value]] = field(default_factory=dict)
 
 
-class Memory:
-    """A selector over what the script has loaded."""
-
-    def __init__(self) -> None:
-        self.samples = concat_samples([])
-        self.native: set[str] = set()
-
-    def load(self, step: int, rows: Sequence[tuple[Labels, list[Value]]], nhcb: bool) -> None:
-        labels, series, time, value = [], [], [], []
-        for i, (names, values) in enumerate(rows):
-            named = dict(names)
-            labels.append({from_prometheus(k): v for k, v in named.items()} | {"metric": named.get("__name__", "")})
-            base = re.sub(r"_bucket$", "", named.get("__name__", ""))
-            if any(v is HISTOGRAM for v in values) or (nhcb and base != named.get("__name__")):
-                self.native.add(base)
-            for k, v in enumerate(values):
-                if isinstance(v, float):
-                    series.append(i)
-                    time.append(k * step)
-                    value.append(v)
-        if labels:
-            new = build_samples(labels, np.array(series, np.int64), np.array(time, "datetime64[ns]"), value)
-            self.samples = concat_samples([self.samples, new])
-
-    def select(
-        self, matchers: Sequence[Matcher], start: np.datetime64 | None = None, end: np.datetime64 | None = None
-    ) -> Samples:
-        found = self.samples.take(match(self.samples.labels, matchers))
-        return found if start is None or end is None else found.between(start, end)
-
-
-def nanoseconds(text: str) -> int:
-    """Return a script's duration in nanoseconds; a bare number is seconds."""
-    text = text.strip()
-    sign = -1 if text.startswith("-") else 1
-    found = duration(text.lstrip("+-"))
-    return sign * (found if found is not None else round(float(text.lstrip("+-")) * 1e9))
-
-
-def parse_series(line: str) -> tuple[Labels, list[Value]]:
-    """Return labels and values of `metric{label="value"} 1 2+3x4 _ stale`."""
-    name = re.match(r"[a-zA-Z_:][\w:]*", line)
-    at = name.end() if name else 0
-    labels = {"__name__": name[0]} if name else {}
-    if line[at : at + 1] == "{" and line[at : at + 2] != "{{":
-        depth_end = _closing(line, at)
-        labels |= _labels(line[at + 1 : depth_end])
-        at = depth_end + 1
-    return tuple(sorted((k, v) for k, v in labels.items() if v)), list(sequence(line[at:]))
-
-
-def _closing(line: str, at: int) -> int:
-    quote = ""
-    i = at + 1
-    while quote or line[i] != "}":
-        if quote and line[i] == "\\" and quote != "`":
-            i += 1
-        elif line[i] == quote:
-            quote = ""
-        elif not quote and line[i] in "\"'`":
-            quote = line[i]
-        i += 1
-    return i
-
-
-def _labels(text: str) -> dict[str, str]:
-    tokens = [t for t in tokenize(text) if t.kind != "end" and t.text != ","]
-    out: dict[str, str] = {}
-    i = 0
-    while i < len(tokens):
-        key = tokens[i].value if tokens[i].kind == "string" else tokens[i].text
-        if i + 1 < len(tokens) and tokens[i + 1].text == "=":
-            out[key] = tokens[i + 2].value
-            i += 3
-        else:
-            out["__name__"] = key
-            i += 1
-    return out
-
-
-def number(text: str) -> float:
-    """Return a number as Go spells it."""
-    return float(int(text, 16)) if text.lower().startswith("0x") else float(text)
-
-
-def sequence(text: str) -> Iterator[Value]:
-    """Yield the values of the expanding notation; None is no sample."""
-    for item in _ITEM.findall(text):
-        if item.startswith("{{"):
-            repeat = re.search(r"x(\d+)$", item)
-            yield from [HISTOGRAM] * (int(repeat[1]) + 1 if repeat else 1)
-        elif item == "stale":
-            yield float(STALE_NAN)
-        elif re.fullmatch(r"_(x\d+)?", item):
-            yield from [None] * (int(item[2:]) if len(item) > 1 else 1)
-        elif found := _SEQUENCE.match(item):
-            base, step = number(found[1]), number(found[3] or "0") * (-1 if found[2] == "-" else 1)
-            for _ in range(int(found[4]) + 1):
-                yield base
-                base += step
-        else:
-            yield number(item)
-
-
 def commands(text: str) -> Iterator[tuple[str, object]]:
     """Yield ("clear", None), ("load", (step, rows, nhcb)) and ("eval", Eval) of a script."""
     lines = [("" if line.strip().startswith("#") else line.strip()) for line in text.split("\n")]
@@ -194,10 +93,30 @@ def commands(text: str) -> Iterator[tuple[str, object]]:
         if line.startswith("clear"):
             yield "clear", None
         elif found := _LOAD.match(line):
-            rows = [parse_series(row) for row in block if not row.split()[0].endswith("@st")]
-            yield "load", (nanoseconds(found[2]), rows, bool(found[1]))
+            yield "load", (nanoseconds(found[2]), parse_load(block), bool(found[1]))
         else:
             yield "eval", parse_eval(line, at, block)
+
+
+def parse_load(block: Sequence[str]) -> list[Row]:
+    """Return the series of a load command, with the start timestamps of the `@st` lines before them."""
+    rows: list[Row] = []
+    default: list[int | None] = []
+    own: list[int | None] | None = None
+    for line in block:
+        if line.split()[0].endswith("@st"):
+            metric, rest = line.split("@st", 1)
+            given = start_offsets(rest)
+            if parse_metric(metric)[0] or "{" in metric:
+                own = given
+            else:
+                default = given
+            continue
+        labels, values = parse_series(line)
+        starts = own if own is not None else [default[i % len(default)] for i in range(len(values))] if default else []
+        rows.append((labels, values, starts))
+        own = None
+    return rows
 
 
 def parse_eval(line: str, at: int, block: list[str]) -> Eval:
@@ -236,7 +155,7 @@ def _expectation(case: Eval, row: str) -> None:
             case.ordered = True
         else:
             case.annotations.append((kind, _matcher(how, what)))
-    elif re.fullmatch(_NUMBER, row):
+    elif re.fullmatch(NUMBER, row):
         case.scalar = number(row)
     else:
         labels, values = parse_series(row)
@@ -247,20 +166,6 @@ def _matcher(how: str | None, what: str) -> Callable[[str], bool]:
     if how == "msg":
         return what.__eq__
     return lambda note: re.search(what, note) is not None
-
-
-def almost(a: float, b: float) -> bool:
-    """Return whether two numbers are equal within Prometheus' relative tolerance of 1e-6."""
-    if math.isnan(a) or math.isnan(b):
-        return math.isnan(a) and math.isnan(b)
-    if a == b:
-        return True
-    if math.isinf(a) or math.isinf(b):
-        return False
-    total, least = abs(a) + abs(b), np.finfo(float).tiny
-    if a == 0 or b == 0 or total < least:
-        return bool(abs(a - b) < 1e-6 * least)
-    return bool(abs(a - b) / min(total, np.finfo(float).max) < 1e-6)
 
 
 def group_of(case: Eval, memory: Memory, file: str) -> str:
@@ -277,7 +182,7 @@ def group_of(case: Eval, memory: Memory, file: str) -> str:
     if file in experimental_files or _EXPERIMENTAL.search(case.expr):
         return "experimental"
     names = set(re.findall(r"[a-zA-Z_:][\w:]*", case.expr))
-    shown = any(v is HISTOGRAM for values in case.series.values() for v in values)
+    shown = any(isinstance(v, Described) for values in case.series.values() for v in values)
     if shown or _NATIVE.search(case.expr) or names & memory.native or ("__name__" in names and memory.native):
         return "native"
     return "classic"
@@ -341,7 +246,7 @@ def as_range(case: Eval, memory: Memory) -> str:
     wanted = case.series if case.scalar is None else {(): [case.scalar]}
     for labels in wanted.keys() | found.keys():
         got, want = found.get(labels), wanted.get(labels)
-        if not got or not want or not isinstance(want[0], float) or not almost(got[0], want[0]):
+        if not got or not want or not matches(got[0], want[0]):
             return f"as a range, {labels}: gave {got}, expected {want}"
     return ""
 
@@ -353,10 +258,10 @@ def compare_notes(case: Eval, notes: Sequence[str]) -> str:
         wanted = [how for what, how in case.annotations if what == kind]
         if f"no_{kind}" in [what for what, _ in case.annotations] and have:
             return f"gave {have}, expected none"
-        for matches in wanted:
-            if not any(matches(note) for note in have):
+        for fits in wanted:
+            if not any(fits(note) for note in have):
                 return f"gave notes {have}, expected another {kind}"
-        if wanted and not all(any(matches(note) for matches in wanted) for note in have):
+        if wanted and not all(any(fits(note) for fits in wanted) for note in have):
             return f"gave notes {have}, more than expected"
     return ""
 
@@ -368,7 +273,7 @@ def compare(case: Eval, steps: np.ndarray, value: object) -> str:
     if isinstance(value, Scalar) and case.instant:
         if case.scalar is None:
             return "gave a scalar, expected series"
-        return "" if almost(float(value.values[0]), case.scalar) else f"gave {value.values[0]}, expected {case.scalar}"
+        return "" if matches(float(value.values[0]), case.scalar) else f"gave {value.values[0]}, expected {case.scalar}"
     found = points(value, steps)
     first, _, step = case.window or (case.start, case.end, case.step)
     for labels, values in case.series.items():
@@ -379,7 +284,7 @@ def compare(case: Eval, steps: np.ndarray, value: object) -> str:
         if [t for t, _ in have] != [t for t, _ in wanted]:
             return f"{labels}: gave {len(have)} points {have[:6]}, expected {len(wanted)} {wanted[:6]}"
         for (_, got), (when, want) in zip(have, wanted, strict=True):
-            if not isinstance(want, float) or not almost(got, want):
+            if not matches(got, want):
                 return f"{labels} at {when / 1e9:g}s: gave {got}, expected {want}"
     extra = [labels for labels in found if labels not in case.series]
     if extra:
@@ -389,20 +294,26 @@ def compare(case: Eval, steps: np.ndarray, value: object) -> str:
     return ""
 
 
-def points(value: object, steps: np.ndarray) -> dict[Labels, list[tuple[int, float]]]:
+def points(value: object, steps: np.ndarray) -> dict[Labels, list[tuple[int, float | Histogram]]]:
     """Return the points of every series of a value."""
     if isinstance(value, Scalar):
         return {(): [(int(t), float(v)) for t, v in zip(steps, value.values, strict=True)]}
     assert isinstance(value, Vector | Ranges)
-    out: dict[Labels, list[tuple[int, float]]] = {}
-    for row in range(value.labels.n):
-        labels = tuple(sorted((k, str(v[row])) for k, v in value.labels.columns.items() if v[row] != ""))
+    out: dict[Labels, list[tuple[int, float | Histogram]]] = {}
+    for i in range(value.labels.n):
+        labels = tuple(sorted((k, str(v[i])) for k, v in value.labels.columns.items() if v[i] != ""))
         if isinstance(value, Ranges):
-            inside = slice(int(value.low[row, 0]), int(value.high[row, 0]))
-            have = [(int(t), float(v)) for t, v in zip(value.time[inside], value.value[inside], strict=True)]
+            at = np.arange(int(value.low[i, 0]), int(value.high[i, 0]))
+            times, numbers = value.time[at], value.value[at]
+            rows = np.full(len(at), -1) if value.row is None else value.row[at]
         else:
-            at = np.flatnonzero(value.present[row])
-            have = [(int(steps[k]), float(value.values[row, k])) for k in at]
+            at = np.flatnonzero(value.present[i])
+            times, numbers = steps[at], value.values[i, at]
+            rows = np.full(len(at), -1) if value.rows is None else value.rows[i, at]
+        have = [
+            (int(t), float(v) if row < 0 else value.pool.unpack(int(row)))
+            for t, v, row in zip(times, numbers, rows, strict=True)
+        ]
         if have:
             out[labels] = have
     return out

@@ -7,6 +7,7 @@ without `--cases` it is the shared data. Every failing eval is in the report, no
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -22,7 +23,8 @@ GROUPS = ("classic", "native", "experimental")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     given = metafunc.config.getoption("--cases")
-    shared = Path(__file__).resolve().parents[3] / "shared" / "data" / "query" / "promqltest"
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    shared = Path(os.environ.get("WORKBENCH_SHARED_DATA", beside)) / "query" / "promqltest"
     folder = Path(given) if given else shared
     scripts = sorted(folder.glob("*.test"))
     if not scripts and given:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -11,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.query.memory import SECOND, Memory, at, memory, seconds
-from workbench.errors import LimitExceeded, QueryError
-from workbench.query.promql import evaluate, evaluate_value
+from workbench.errors import InvalidInput, LimitExceeded, QueryError
+from workbench.query.promql import Limits, evaluate, evaluate_value
 from workbench.signals import build_samples, check_metrics, labels_of
 from workbench.signals.samples import STALE_NAN
 
@@ -187,6 +190,113 @@ def test_limits_are_checked_before_memory_is_taken():
         run(data, "x_total", 0, 600, 0)
     with pytest.raises(QueryError, match="before it starts"):
         run(data, "x_total", 600, 0)
+
+
+class Counting(Memory):
+    """A selector that knows how much it holds before it reads, and counts how often it is read."""
+
+    reads = 0
+
+    def count(self, matchers, start=None, end=None):
+        found = Memory.select(self, matchers, start, end)
+        return len(found), found.n_samples
+
+    def select(self, matchers, start=None, end=None):
+        self.reads += 1
+        return super().select(matchers, start, end)
+
+
+def test_a_query_that_touches_too_much_is_refused_before_it_is_read():
+    data = Counting(memory(COUNTER).samples)
+    with pytest.raises(LimitExceeded, match=r"touches 123 samples; at most 100 are allowed.*query.max_samples"):
+        run(data, "rate(x_total[1h])", 600, limits=Limits(10, 100))
+    with pytest.raises(LimitExceeded, match="touches 3 series; at most 2"):
+        run(data, "x_total", 600, limits=Limits(2, 100))
+    assert data.reads == 0
+    with pytest.raises(LimitExceeded, match="touches 4 series"):  # one selector after the other
+        run(data, 'x_total + on (i) group_left x_total{job="b"}', 600, limits=Limits(3, 10_000))
+
+
+def test_limits_are_settings(monkeypatch):
+    monkeypatch.setenv("WORKBENCH_QUERY_MAX_SAMPLES", "7")
+    with pytest.raises(LimitExceeded, match="at most 7 are allowed"):
+        run(memory(COUNTER), "rate(x_total[1h])", 600)
+
+
+def test_an_interrupt_ends_a_query():
+    class Interrupting(Memory):
+        def select(self, matchers, start=None, end=None):
+            os.kill(os.getpid(), signal.SIGINT)
+            return super().select(matchers, start, end)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Interrupting(memory(COUNTER).samples), "sum(rate(x_total[1h]))", 0, 600)
+
+
+def test_no_regular_expression_is_slow():
+    data = memory([({"metric": "m", "l": "a" * 30_000}, [(600, 1.0)])])
+    began = time.process_time()
+    assert len(table(run(data, 'm{l=~"(a+)+b|(a|aa)+$"}'))) == 1
+    assert table(run(data, 'label_replace(m, "x", "$1", "l", "(a*)*b")'))[0][0].get("x") is None
+    assert time.process_time() - began < 2
+    with pytest.raises(QueryError, match="RE2"):
+        run(data, r"m{l=~`(a)\1`}")
+
+
+@pytest.mark.parametrize(
+    ("expr", "start", "end", "wants"),
+    [
+        ("rate(x_total[1m + 4m])", 600, 600, 0.2),
+        ("rate(x_total[step() * 5])", 540, 600, 0.2),
+        ("increase(x_total[range() * 5])", 540, 600, 60.0),
+        ("x_total offset (2 * 1m)", 600, 600, 96.0),
+        ("x_total offset -step() + 0", 480, 540, 120.0),
+        ("x_total offset max_of(10s, step())", 540, 600, 108.0),
+        ("rate(x_total[2 ^ 2 * 1m])", 600, 600, 0.2),
+    ],
+)
+def test_durations_are_worked_out(expr, start, end, wants):
+    data = memory(COUNTER[2:])
+    assert run(data, expr, start, end, 60).values[0, -1] == pytest.approx(wants)
+
+
+@pytest.mark.parametrize(
+    ("expr", "says", "position"),
+    [
+        ("x_total[1m - 60s]", "duration must be greater than 0", 8),
+        ("x_total[1m / 0]", "division by zero", 11),
+        ("x_total[step() - 1m]", "duration must be greater than 0", 15),
+        ("x_total[5m", 'expected ":" or "]"', 10),
+        ("x_total offset (1m", "expected ')'", 18),
+        ("x_total[1m] anchored smoothed", "cannot be used together", 21),
+        ("x_total + fill(0) fill(1) x_total", "after another fill", 18),
+        ("1 + fill(0) x_total", "only allowed between instant vectors", 2),
+        ("info(x_total, x_total)", "in braces", 14),
+    ],
+)
+def test_what_is_new_is_refused_with_its_place(expr, says, position):
+    with pytest.raises(QueryError) as caught:
+        run(memory(COUNTER), expr, 0, 60, 60)
+    assert says in str(caught.value)
+    assert caught.value.position == position
+
+
+def test_closed_ranges_as_in_prometheus_2():
+    data = memory([({"metric": "m"}, [(0, 1.0), (60, 2.0), (360, 3.0)])])
+    assert run(data, "count_over_time(m[1m])", 60).values.tolist() == [[1.0]]
+    assert run(data, "count_over_time(m[1m])", 60, semantics="2").values.tolist() == [[2.0]]
+    assert run(data, "m", 660, semantics="2").values.tolist() == [[3.0]]
+    assert run(data, "m", 660).size == 0
+    with pytest.raises(InvalidInput, match="semantics"):
+        run(data, "m", semantics="1")
+
+
+def test_filling_in_what_has_no_match():
+    data = memory([({"metric": "a", "i": "1"}, [(0, 5.0)]), ({"metric": "b", "i": "2"}, [(0, 7.0)])])
+    assert run(data, "a + on (i) b", 0).size == 0
+    assert table(run(data, "a + on (i) fill(1) b", 0)) == [({"i": "1"}, 6.0), ({"i": "2"}, 8.0)]
+    assert table(run(data, "a - on (i) fill_left(-2) b", 0)) == [({"i": "2"}, -9.0)]
+    assert table(run(data, "a - on (i) fill_right(inf) b", 0)) == [({"i": "1"}, -math.inf)]
 
 
 times = st.lists(st.integers(0, 600), unique=True, max_size=25).map(sorted)

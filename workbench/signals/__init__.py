@@ -6,6 +6,7 @@ columns. `SCHEMA.md` beside this file is the written form; read `rows.py` first,
 """
 
 from workbench.signals.batch import SIGNALS, Batch, check_batch, concat_batches
+from workbench.signals.histograms import Histogram, Histograms, concat_histograms, pack_histograms
 from workbench.signals.matchers import Matcher, match
 from workbench.signals.metrics import build_metrics, check_metrics, grid, labels_of
 from workbench.signals.profiles import Profiles, build_profiles, check_profiles, concat_profiles
@@ -27,6 +28,8 @@ __all__ = [
     "FAULT_KINDS",
     "SIGNALS",
     "Batch",
+    "Histogram",
+    "Histograms",
     "Matcher",
     "Profiles",
     "Samples",
@@ -45,12 +48,14 @@ __all__ = [
     "check_samples",
     "check_spans",
     "concat_batches",
+    "concat_histograms",
     "concat_profiles",
     "concat_samples",
     "duration_ns",
     "grid",
     "labels_of",
     "match",
+    "pack_histograms",
     "parse_time",
     "window",
 ]

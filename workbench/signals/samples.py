@@ -8,13 +8,15 @@ survive, because values are never computed with here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import ShapeError
+from workbench.signals.histograms import Histograms, concat_histograms
 from workbench.signals.time import MAX_NS, MIN_NS
 
 __all__ = ["METRIC_KINDS", "STALE_NAN", "Samples", "build_samples", "check_samples", "concat_samples", "is_stale"]
@@ -43,6 +45,12 @@ class Samples:
         One of `METRIC_KINDS` per series.
     unit : ndarray of str objects, shape (n,)
         UCUM unit as the source gave it, or "".
+    row : ndarray of int64, shape (m,), optional
+        Row of `histograms` of a sample that is a native histogram, else -1 (its `value` is then what counts; that of a
+        histogram is 0). Absent when no sample is a histogram.
+    histograms : Histograms, optional
+    start : ndarray of datetime64[ns], shape (m,), optional
+        When the counter of a sample began; NaT where not known.
     """
 
     labels: pd.DataFrame
@@ -51,6 +59,9 @@ class Samples:
     value: npt.NDArray[np.float64]
     kind: npt.NDArray[np.object_]
     unit: npt.NDArray[np.object_]
+    row: npt.NDArray[np.int64] | None = None
+    histograms: Histograms | None = None
+    start: npt.NDArray[np.datetime64] | None = None
 
     def __len__(self) -> int:
         """Return the number of series."""
@@ -72,15 +83,20 @@ class Samples:
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         at = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], counts)
         labels = self.labels.iloc[index].reset_index(drop=True)
-        return Samples(labels, offsets, self.time[at], self.value[at], self.kind[index], self.unit[index])
+        return replace(self._at(at), labels=labels, offsets=offsets, kind=self.kind[index], unit=self.unit[index])
+
+    def _at(self, at: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Samples:
+        """Return the columns of the samples at `at`; the caller sets what belongs to series."""
+        rows = None if self.row is None else self.row[at]
+        start = None if self.start is None else self.start[at]
+        return replace(self, time=self.time[at], value=self.value[at], row=rows, start=start)
 
     def between(self, start: np.datetime64, end: np.datetime64) -> Samples:
         """Return the samples in `[start, end)`; series left without any sample are dropped."""
         keep = (self.time >= start) & (self.time < end)
         cumulative = np.concatenate([[0], np.cumsum(keep)])
         offsets = cumulative[self.offsets].astype(np.int64)
-        cut = Samples(self.labels, offsets, self.time[keep], self.value[keep], self.kind, self.unit)
-        return cut.take(np.diff(offsets) > 0)
+        return replace(self._at(keep), offsets=offsets).take(np.diff(offsets) > 0)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per sample: `time`, `value`, one column per label (labels `time`, `value` get a `_`)."""
@@ -97,6 +113,10 @@ def build_samples(
     value: npt.ArrayLike,
     kind: Sequence[str] | None = None,
     unit: Sequence[str] | None = None,
+    *,
+    row: npt.ArrayLike | None = None,
+    histograms: Histograms | None = None,
+    start: npt.ArrayLike | None = None,
 ) -> Samples:
     """Return `Samples` from flat columns in any order.
 
@@ -110,6 +130,8 @@ def build_samples(
     value : array of float64, shape (m,)
     kind, unit : sequence of str, shape (n,), optional
         "unknown" and "" by default.
+    row, histograms, start : optional
+        As in `Samples`; a number and a histogram at one instant are two samples of which the last given is kept.
 
     Returns
     -------
@@ -128,6 +150,8 @@ def build_samples(
     kinds = np.array(["unknown"] * n if kind is None else list(kind), dtype=object)
     units = np.array([""] * n if unit is None else list(unit), dtype=object)
     which = np.asarray(series, np.int64)
+    rows = None if row is None else np.asarray(row, np.int64)
+    starts = None if start is None else np.asarray(start).astype("datetime64[ns]")
     instants = np.asarray(time).astype("datetime64[ns]")
     numbers = np.asarray(value, np.float64)
     if not len(which) == len(instants) == len(numbers) or not n == len(kinds) == len(units):
@@ -144,11 +168,15 @@ def build_samples(
         frame, kinds, units = frame.iloc[first].reset_index(drop=True), kinds[first], units[first]
         which = group[which].astype(np.int64)
     order = np.lexsort((instants, which))
-    which, instants, numbers = which[order], instants[order], numbers[order]
+    which, instants = which[order], instants[order]
     last = np.ones(len(which), bool)
     last[:-1] = (which[1:] != which[:-1]) | (instants[1:] != instants[:-1])
     offsets = np.concatenate([[0], np.cumsum(np.bincount(which[last], minlength=len(frame)))]).astype(np.int64)
-    return Samples(frame, offsets, instants[last], numbers[last], kinds, units)
+    kept = order[last]
+    return Samples(
+        frame, offsets, instants[last], numbers[kept], kinds, units, None if rows is None else rows[kept], histograms,
+        None if starts is None else starts[kept],
+    )  # fmt: skip
 
 
 def concat_samples(parts: Sequence[Samples]) -> Samples:
@@ -166,7 +194,26 @@ def concat_samples(parts: Sequence[Samples]) -> Samples:
         np.concatenate([part.value for part in kept]),
         np.concatenate([part.kind for part in kept]).tolist(),
         np.concatenate([part.unit for part in kept]).tolist(),
+        **_joined(kept),
     )
+
+
+def _joined(parts: Sequence[Samples]) -> dict[str, Any]:
+    """Return the optional columns of several parts; a part that lacks one gets what stands for nothing."""
+    out: dict[str, Any] = {}
+    pools = [part.histograms for part in parts if part.histograms is not None]
+    if pools:
+        out["histograms"] = concat_histograms(pools)
+        rows, shift = [], 0
+        for part in parts:
+            own = np.full(part.n_samples, -1, np.int64) if part.row is None else part.row
+            rows.append(np.where(own >= 0, own + shift, -1))
+            shift += 0 if part.histograms is None else len(part.histograms)
+        out["row"] = np.concatenate(rows)
+    if any(part.start is not None for part in parts):
+        never = [np.full(part.n_samples, "NaT", "datetime64[ns]") for part in parts]
+        out["start"] = np.concatenate([n if p.start is None else p.start for p, n in zip(parts, never, strict=True)])
+    return out
 
 
 def is_stale(value: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -194,6 +241,7 @@ def check_samples(samples: Samples) -> Samples:
         or samples.value.dtype != np.float64
     ):
         raise ShapeError("samples need time as datetime64[ns] and value as float64, of one length: use build_samples.")
+    _check_optional(samples)
     if len(samples.kind) != n or len(samples.unit) != n:
         raise ShapeError(f"samples need one kind and one unit for each of the {n} series.")
     unknown = sorted(set(samples.kind.tolist()) - set(METRIC_KINDS))
@@ -211,3 +259,15 @@ def check_samples(samples: Samples) -> Samples:
     if m and (np.diff(stamps)[inner] <= 0).any():
         raise ShapeError("samples are not strictly increasing in time within a series: use build_samples.")
     return samples
+
+
+def _check_optional(samples: Samples) -> None:
+    m, k = samples.n_samples, 0 if samples.histograms is None else len(samples.histograms)
+    if samples.row is not None and (
+        samples.row.shape != (m,)
+        or samples.row.dtype != np.int64
+        or (m and not -1 <= samples.row.min() <= samples.row.max() < k)
+    ):
+        raise ShapeError(f"samples need one row of the {k} histograms, int64, or -1 for each of the {m} samples.")
+    if samples.start is not None and (samples.start.shape != (m,) or samples.start.dtype != np.dtype("datetime64[ns]")):
+        raise ShapeError(f"samples need one start, datetime64[ns], for each of the {m} samples.")

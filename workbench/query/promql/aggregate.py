@@ -6,18 +6,28 @@ Rows are sorted by group once; every aggregation is then a reduction over consec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import QueryError
+from workbench.query.promql import aggregate_native, ast
+from workbench.query.promql.functions_label import check_label
 from workbench.query.promql.functions_range import quantile_of
-from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Vector, distinct
+from workbench.query.promql.histogram_reads import spelled
+from workbench.query.promql.ranking import best
+from workbench.query.promql.sampled import ratio_offsets
+from workbench.query.promql.spelling import number_text
+from workbench.query.promql.values import NAME, Bools, Floats, Ints, Labels, Text, Vector, distinct
+from workbench.query.promql.windows import heavy
 
-__all__ = ["aggregate", "count_values", "quantile", "top"]
+if TYPE_CHECKING:
+    from workbench.query.promql.evaluate import Evaluator
+
+__all__ = ["aggregate", "count_values", "evaluate", "quantile", "top"]
 
 
 @dataclass(frozen=True)
@@ -47,14 +57,21 @@ class _Grouped:
         return self.reduce(np.add, self.present.astype(np.float64))
 
 
-def _grouped(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> _Grouped:
+def _groups(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> tuple[Labels, Ints, Ints, Bools]:
+    """Return the labels of the groups, the group of every row, the first row of every group, and whose name goes."""
     labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)
     codes, first = labels.groups()
+    drop = np.zeros(len(first), bool)
+    if not without and NAME in grouping:
+        np.logical_or.at(drop, codes, vector.drop_name)
+    return labels.take(first), codes, first, drop
+
+
+def _grouped(vector: Vector, grouping: tuple[str, ...], *, without: bool) -> _Grouped:
+    labels, codes, _, drop = _groups(vector, grouping, without=without)
     order = np.argsort(codes, kind="stable").astype(np.int64)
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1)).astype(np.int64)
-    named = not without and NAME in grouping
-    drop = np.logical_or.reduceat(vector.drop_name[order], starts) if named else np.zeros(len(first), bool)
-    return _Grouped(labels.take(first), drop, order, starts, vector.values[order], vector.present[order])
+    return _Grouped(labels, drop, order, starts, vector.values[order], vector.present[order])
 
 
 def _sum(rows: _Grouped) -> Floats:
@@ -90,12 +107,26 @@ def _average(rows: _Grouped) -> Floats:
     return mean
 
 
-def _variance(rows: _Grouped) -> Floats:
-    # Distances from some present value of the group first: equal values then have a variance of exactly zero.
-    some = rows.reduce(np.fmax, np.where(rows.present, rows.values, np.nan))[rows.group]
-    away = np.where(rows.present, rows.values - some, 0.0)
-    mean = (rows.reduce(np.add, away) / rows.count())[rows.group]
-    return rows.reduce(np.add, np.where(rows.present, (away - mean) ** 2, 0.0)) / rows.count()
+def _variance(rows: _Grouped, *, legacy: bool = False) -> Floats:
+    """Return variances by running means and squares in the order Prometheus has them: that of equal values is exactly 0.
+
+    With `legacy` the first value has none even where it is no number, as in Prometheus 2.
+    """
+    stops = np.append(rows.starts[1:], len(rows.values))
+    shape = (len(rows.starts), rows.values.shape[1])
+    count, mean, squares = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for k in range(int((stops - rows.starts).max(initial=0))):
+        at = np.where(rows.starts + k < stops, rows.starts + k, 0)
+        live = rows.present[at] & (rows.starts + k < stops)[:, None]
+        x = rows.values[at]
+        count += live
+        mean = np.where(live & (count == 1), x, mean)
+        away = x - mean
+        new = mean + away / count
+        more = np.where(count == 1, 0.0, away * (x - new)) if legacy else away * (x - new)
+        squares = np.where(live, squares + more, squares)
+        mean = np.where(live, new, mean)
+    return np.asarray(squares / count)
 
 
 def _extreme(function: np.ufunc) -> Callable[[_Grouped], Floats]:
@@ -111,18 +142,110 @@ _SIMPLE: Final[dict[str, Callable[[_Grouped], Floats]]] = {
     "group": lambda rows: np.ones((len(rows.starts), rows.values.shape[1])),
     "stdvar": _variance,
     "stddev": lambda rows: np.sqrt(_variance(rows)),
+    "legacy stdvar": lambda rows: _variance(rows, legacy=True),
+    "legacy stddev": lambda rows: np.sqrt(_variance(rows, legacy=True)),
 }
+
+
+def evaluate(evaluator: Evaluator, node: ast.Aggregate) -> Vector:
+    """Return the value of an aggregation, whose parameter the parser has checked."""
+    vector = evaluator.vector(node.expr)
+    if node.op == "count_values":
+        label = evaluator.value(node.param) if node.param is not None else None
+        name = label.value if isinstance(label, Text) else ""
+        check_label(name, "invalid label name", legacy=evaluator.query.closed)
+        return count_values(vector, node.grouping, name, without=node.without)
+    if node.param is None and vector.rows is not None and node.op in ("sum", "avg"):
+        return aggregate_native.total(evaluator, node, vector)
+    if node.op not in ("count", "group", "limitk", "limit_ratio"):
+        vector = _numbers(evaluator, node, vector)
+    if node.param is None:
+        op = f"legacy {node.op}" if evaluator.query.closed and node.op in ("stdvar", "stddev") else node.op
+        return aggregate(op, vector, node.grouping, without=node.without)
+    param = evaluator.scalar(node.param).values
+    if node.op == "quantile":
+        evaluator.notes.quantile(param, node.param)
+        return quantile(vector, node.grouping, param, without=node.without)
+    if node.op == "limit_ratio":
+        return _limit_ratio(evaluator, node, vector, param)
+    if node.op == "limitk":
+        return _limitk(vector, node.grouping, param, without=node.without)
+    return top(vector, node.grouping, param, largest=node.op == "topk", without=node.without)
+
+
+def _numbers(evaluator: Evaluator, node: ast.Aggregate, vector: Vector) -> Vector:
+    if vector.rows is not None and vector.histogram.any():
+        where = node if node.op in ("topk", "bottomk") else node.expr
+        evaluator.notes.inform(f"ignored histogram in {node.op} aggregation", where)
+    return vector.numbers()
+
+
+def _check_whole(k: Floats) -> None:
+    if np.isnan(k).any():
+        raise QueryError("Parameter value is NaN: k of topk, bottomk and limitk must be a number.")
+    low, high = k.min(initial=0), k.max(initial=0)
+    if low <= -(2.0**63):
+        raise QueryError(f"Scalar value {low} underflows int64: k must be larger.")
+    if high >= 2.0**63:
+        raise QueryError(f"Scalar value {high} overflows int64: k must be smaller.")
+
+
+def _limitk(vector: Vector, grouping: tuple[str, ...], k: Floats, *, without: bool) -> Vector:
+    """Return the first k series of every group at every step, by their labels."""
+    if k.max(initial=0) < 1 or not vector.labels.n:
+        return vector.masked(np.zeros_like(vector.present)).compact()
+    _check_whole(k)
+    out = vector.take(vector.labels.order())
+    rows = _grouped(out, grouping, without=without)
+    running = np.cumsum(rows.present, axis=0)
+    before: Ints = running - rows.present
+    rank: Ints = before - before[rows.starts][rows.group]
+    chosen = np.zeros_like(out.present)
+    chosen[rows.order] = rows.present & (rank < np.trunc(k))
+    return out.masked(chosen).compact()
+
+
+def _limit_ratio(evaluator: Evaluator, node: ast.Aggregate, vector: Vector, r: Floats) -> Vector:
+    """Return a share r of the series, those whose hash lies low in the range; for negative r those of the rest."""
+    if not r.any():
+        return vector.masked(np.zeros_like(vector.present)).compact()
+    if np.isnan(r).any():
+        raise QueryError("Ratio value is NaN: it must be a number from -1 to 1.")
+    evaluator.notes.ratio(r, node.param if node.param is not None else node)
+    share = np.clip(r, -1, 1)
+    place = ratio_offsets(vector.labels)[:, None]
+    return vector.masked(np.where(share >= 0, place < share, place >= 1 + share) & (share != 0)).compact()
 
 
 def aggregate(op: str, vector: Vector, grouping: tuple[str, ...], *, without: bool) -> Vector:
     """Return one series per group for the aggregations that need nothing but the group's values."""
     if vector.labels.n == 0:
         return vector
+    if op in ("sum", "avg", "count") and heavy(vector.values.size):
+        return _fast(op, vector, grouping, without=without)
     rows = _grouped(vector, grouping, without=without)
     with np.errstate(all="ignore"):
         values = _SIMPLE[op](rows)
     present = rows.count() > 0
     return Vector(rows.labels, np.where(present, values, np.nan), present, rows.drop_name)
+
+
+def _fast(op: str, vector: Vector, grouping: tuple[str, ...], *, without: bool) -> Vector:
+    """Return sums, means or counts by a compiled loop."""
+    from workbench.query.promql.kernels import group_sums
+
+    labels, codes, first, drop = _groups(vector, grouping, without=without)
+    shape = (len(first), vector.values.shape[1])
+    total, count = np.zeros(shape), np.zeros(shape, np.int64)
+    group_sums(vector.values, vector.present, codes, total, count)
+    present = count > 0
+    with np.errstate(all="ignore"):
+        if op == "avg" and not np.isfinite(total[present]).all():
+            rows = _grouped(vector, grouping, without=without)
+            values = _average(rows)
+        else:
+            values = {"sum": total, "avg": total / count, "count": count.astype(np.float64)}[op]
+    return Vector(labels, np.where(present, values, np.nan), present, drop)
 
 
 def quantile(vector: Vector, grouping: tuple[str, ...], q: Floats, *, without: bool) -> Vector:
@@ -142,40 +265,37 @@ def quantile(vector: Vector, grouping: tuple[str, ...], q: Floats, *, without: b
 
 def top(vector: Vector, grouping: tuple[str, ...], k: Floats, *, largest: bool, without: bool) -> Vector:
     """Return the k largest or smallest series of every group at every step, with their own labels; NaN comes last."""
-    if np.isnan(k).any():
-        raise QueryError("Parameter value is NaN: k of topk and bottomk must be a number.")
-    if np.abs(k).max(initial=0) >= 2**63:
-        raise QueryError(f"Scalar value {k[np.argmax(np.abs(k))]} overflows int64: k must be smaller.")
-    if vector.labels.n == 0:
-        return vector
-    rows = _grouped(vector, grouping, without=without)
-    key = np.where(np.isnan(rows.values), np.inf, -rows.values if largest else rows.values)
-    last = np.where(rows.present, np.isnan(rows.values).astype(np.int8), 2)
-    group = np.broadcast_to(rows.group[:, None], key.shape)
-    ranked = np.lexsort((key, last, group), axis=0)
-    rank = np.empty_like(ranked)
-    np.put_along_axis(rank, ranked, np.arange(len(key))[:, None] - rows.starts[rows.group][:, None], axis=0)
-    back = np.empty(len(rows.order), np.int64)
-    back[rows.order] = np.arange(len(rows.order))
-    chosen = (rank < np.trunc(k))[back] & vector.present
-    out = Vector(vector.labels, vector.values, chosen, vector.drop_name)
+    if vector.labels.n == 0 or k.max(initial=0) < 1:
+        if np.isnan(k).any():
+            _check_whole(k)
+        return vector.masked(np.zeros_like(vector.present)).compact()
+    _check_whole(k)
+    vector = vector.take(vector.labels.order())
+    _, codes, first, _ = _groups(vector, grouping, without=without)
+    key = vector.values if largest else -vector.values
+    chosen = best(key, vector.present, codes, len(first), np.trunc(k).astype(np.int64))
+    out = vector.masked(chosen)
     if vector.values.shape[1] == 1:
-        out = Vector(vector.labels, vector.values, chosen, vector.drop_name, ordered=True).take(
-            rows.order[ranked[:, 0]]
-        )
+        shown = np.where(np.isnan(key[:, 0]), np.inf, -key[:, 0])
+        order = np.lexsort((shown, np.isnan(key[:, 0]), codes))
+        out = replace(out, ordered=True).take(order.astype(np.int64))
     return out.compact()
 
 
 def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, without: bool) -> Vector:
     """Return, per group and distinct value, how many series have it, the value spelled in a label."""
-    if not label or label.isspace():
-        raise QueryError(f"invalid label name {label!r}")
     if vector.labels.n == 0:
         return vector
     labels = vector.labels.drop([*grouping, NAME]) if without else vector.labels.keep(grouping)
     row, step = np.nonzero(vector.present)
     codes, values = pd.factorize(vector.values[row, step], use_na_sentinel=False)
-    names = np.array([_spell(v) for v in values], object)
+    names = np.array([number_text(v, exponent=False) for v in values], object)
+    if vector.rows is not None and vector.pool is not None:
+        held = vector.rows[row, step]
+        used, which = np.unique(held, return_inverse=True)
+        texts = [spelled(vector.pool, int(h)) if h >= 0 else "" for h in used]
+        codes, names = pd.factorize(np.where(held >= 0, np.array(texts, object)[which], names[codes]))
+        values = names
     pair = row.astype(np.int64) * len(values) + codes
     pairs, which = np.unique(pair, return_inverse=True)
     found = labels.take(pairs // len(values)).with_column(label, names[pairs % len(values)])
@@ -183,12 +303,3 @@ def count_values(vector: Vector, grouping: tuple[str, ...], label: str, *, witho
     steps = vector.values.shape[1]
     counts = np.bincount(group[which] * steps + step, minlength=len(first) * steps).reshape(-1, steps)
     return Vector.build(distinct([found.take(first)]), counts.astype(np.float64), counts > 0)
-
-
-def _spell(value: float) -> str:
-    """Return a number in the shortest way that reads back, whole numbers without a point."""
-    if np.isnan(value):
-        return "NaN"
-    if np.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return np.format_float_positional(value, trim="-")

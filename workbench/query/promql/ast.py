@@ -1,7 +1,7 @@
 """Nodes of a parsed PromQL expression.
 
 Every node knows where it stands in the text (`start`, `end`, character offsets) and what it evaluates to (`type`).
-Durations are int64 nanoseconds.
+Durations are int64 nanoseconds, or a `Duration` until the query's step and range are known.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ __all__ = [
     "At",
     "Binary",
     "Call",
+    "Duration",
+    "Length",
     "MatrixSelector",
     "Node",
     "Number",
@@ -26,11 +28,26 @@ __all__ = [
     "ValueType",
     "VectorMatching",
     "VectorSelector",
+    "bare",
 ]
 
 ValueType: TypeAlias = Literal["scalar", "vector", "matrix", "string"]
 At: TypeAlias = int | Literal["start", "end"] | None
 """An `@` modifier: nanoseconds since 1970, the query's start or end, or none."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """An operation over durations, seconds, that rests on `step()` or `range()`; signs have no left side."""
+
+    op: str
+    left: float | Duration | None
+    right: float | Duration | None
+    start: int
+
+
+Length: TypeAlias = int | Duration
+"""A duration: nanoseconds, or what they will be worked out from."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +72,17 @@ class String:
 
 @dataclass(frozen=True)
 class VectorSelector:
-    """An instant selector; `matchers` name labels as arrays do (`metric` for the metric's name)."""
+    """An instant selector; `matchers` name labels as arrays do (`metric` for the metric's name).
+
+    `mode` is "anchored", "smoothed" or "".
+    """
 
     matchers: tuple[Matcher, ...]
     start: int
     end: int
-    offset: int = 0
+    offset: Length = 0
     at: At = None
+    mode: str = ""
     type: ClassVar[ValueType] = "vector"
 
 
@@ -70,7 +91,7 @@ class MatrixSelector:
     """A range selector over `range` nanoseconds."""
 
     vector: VectorSelector
-    range: int
+    range: Length
     start: int
     end: int
     type: ClassVar[ValueType] = "matrix"
@@ -81,11 +102,11 @@ class Subquery:
     """An expression evaluated every `step` nanoseconds (0: the default) over the last `range` nanoseconds."""
 
     expr: Node
-    range: int
-    step: int
+    range: Length
+    step: Length
     start: int
     end: int
-    offset: int = 0
+    offset: Length = 0
     at: At = None
     type: ClassVar[ValueType] = "matrix"
 
@@ -117,12 +138,18 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class VectorMatching:
-    """How the two sides of a binary operation are paired; `card` is one-to-one, many-to-one or one-to-many."""
+    """How the two sides of a binary operation are paired; `card` is one-to-one, many-to-one or one-to-many.
+
+    `fill_left` and `fill_right` stand for a side that has no match. As in Prometheus, with `group_right` the former
+    fills the many side, which is written on the right.
+    """
 
     on: bool = False
     labels: tuple[str, ...] = ()
     card: Literal["one-to-one", "many-to-one", "one-to-many"] = "one-to-one"
     include: tuple[str, ...] = ()
+    fill_left: float | None = None
+    fill_right: float | None = None
 
 
 @dataclass(frozen=True)
@@ -176,3 +203,10 @@ Node: TypeAlias = (
     Number | String | VectorSelector | MatrixSelector | Subquery | Call | Aggregate | Binary | Unary | Paren
 )
 """Any node of a parsed expression."""
+
+
+def bare(node: Node) -> Node:
+    """Return what stands in any parentheses."""
+    while isinstance(node, Paren):
+        node = node.expr
+    return node

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.errors import QueryError
-from workbench.query.promql import ast, functions_histogram, functions_instant, functions_label
+from workbench.query.promql import (
+    ast,
+    calls_histogram,
+    calls_range,
+    functions_info,
+    functions_instant,
+    functions_label,
+    sampling,
+)
 from workbench.query.promql.ast import Node
-from workbench.query.promql.functions_range import RANGE, apply_range
-from workbench.query.promql.values import NAME, Bools, Labels, Ranges, Scalar, Text, Value, Vector
+from workbench.query.promql.functions_range import RANGE
+from workbench.query.promql.ranges import Ranges, Value
+from workbench.query.promql.values import Bools, Labels, Scalar, Text, Vector
 from workbench.signals.names import to_prometheus
 
 if TYPE_CHECKING:
@@ -24,7 +34,9 @@ def call(evaluator: Evaluator, node: ast.Call) -> Value:
     """Return the value of a function call, whose name and argument types the parser has checked."""
     name = node.func
     if name in RANGE:
-        return _range(evaluator, node)
+        return calls_range.call(evaluator, node)
+    if name in calls_histogram.CALLS:
+        return calls_histogram.CALLS[name](evaluator, node)
     if name in functions_instant.ELEMENTWISE:
         params = [evaluator.scalar(arg) for arg in node.args[1:]]
         return functions_instant.apply_elementwise(name, evaluator.vector(node.args[0]), params)
@@ -37,15 +49,6 @@ def call(evaluator: Evaluator, node: ast.Call) -> Value:
     return _OTHERS[name](evaluator, node)
 
 
-def _range(evaluator: Evaluator, node: ast.Call) -> Vector:
-    values = [evaluator.value(arg) for arg in node.args]
-    ranges = next(value for value in values if isinstance(value, Ranges))
-    params = [value for value in values if isinstance(value, Scalar)]
-    if node.func == "quantile_over_time":
-        evaluator.notes.quantile(params[0].values, node.args[0])
-    return apply_range(node.func, ranges, params)
-
-
 def _constant(evaluator: Evaluator, value: float) -> Scalar:
     return Scalar(np.full(len(evaluator.steps), value))
 
@@ -54,19 +57,13 @@ def _now(evaluator: Evaluator) -> Scalar:
     return Scalar(evaluator.steps / 1e9)
 
 
-def _bare(node: Node) -> Node:
-    while isinstance(node, ast.Paren):
-        node = node.expr
-    return node
-
-
 def _timestamp(evaluator: Evaluator, node: ast.Call) -> Vector:
     """Return when the sample was taken, for a bare selector; else the step."""
-    inner = _bare(node.args[0])
-    if isinstance(inner, ast.VectorSelector):
-        vector = evaluator.instant(inner, times=True)
+    inner = ast.bare(node.args[0])
+    if isinstance(inner, ast.VectorSelector) and not inner.mode:
+        vector = sampling.instant(evaluator, inner, times=True)
         return vector.mapped(vector.values)
-    vector = evaluator.vector(inner)
+    vector = replace(evaluator.vector(inner), rows=None, pool=None)
     return vector.mapped(np.broadcast_to(_now(evaluator).values, vector.values.shape))
 
 
@@ -79,7 +76,7 @@ def _absent(evaluator: Evaluator, node: ast.Call) -> Vector:
         nothing = np.asarray(~value.present.any(axis=0))
     else:
         raise QueryError(f"{node.func} needs a vector.")
-    labels = _absent_labels(_bare(node.args[0]))
+    labels = _absent_labels(ast.bare(node.args[0]))
     return Vector.build(labels, np.ones((1, len(nothing))), nothing[None, :]).compact()
 
 
@@ -100,8 +97,7 @@ def _texts(evaluator: Evaluator, nodes: Sequence[Node]) -> list[str]:
 
 def _sort(evaluator: Evaluator, node: ast.Call) -> Vector:
     if len(evaluator.steps) > 1:
-        message = "sort is ineffective for range queries since results are always ordered by labels"
-        evaluator.notes.warn(message, node)
+        evaluator.notes.sorting(node)
     vector = evaluator.vector(node.args[0])
     descending = node.func.endswith("_desc")
     if node.func.startswith("sort_by_label"):
@@ -112,39 +108,15 @@ def _sort(evaluator: Evaluator, node: ast.Call) -> Vector:
 
 def _label_replace(evaluator: Evaluator, node: ast.Call) -> Vector:
     target, template, source, pattern = _texts(evaluator, node.args[1:])
-    return functions_label.label_replace(evaluator.vector(node.args[0]), target, template, source, pattern)
+    vector = evaluator.vector(node.args[0])
+    legacy = evaluator.query.closed
+    return functions_label.label_replace(vector, target, template, source, pattern, legacy=legacy)
 
 
 def _label_join(evaluator: Evaluator, node: ast.Call) -> Vector:
     target, separator, *sources = _texts(evaluator, node.args[1:])
-    return functions_label.label_join(evaluator.vector(node.args[0]), target, separator, sources)
-
-
-def _note_malformed(evaluator: Evaluator, vector: Vector, node: Node) -> None:
-    for name, le in functions_histogram.malformed(vector):
-        where = f' for metric name "{name}"' if name else ""
-        evaluator.notes.warn(f'bucket label "le" is missing or has a malformed value of "{le}"{where}', node)
-
-
-def _histogram_quantile(evaluator: Evaluator, node: ast.Call) -> Vector:
-    q = evaluator.scalar(node.args[0])
-    evaluator.notes.quantile(q.values, node.args[0])
-    vector = evaluator.vector(node.args[1])
-    _note_malformed(evaluator, vector, node.args[1])
-    result, repaired = functions_histogram.quantile(vector, q)
-    for row in np.flatnonzero(repaired):
-        name = result.labels.column(NAME)[row]
-        where = f' for metric name "{name}"' if name else ""
-        message = f"input to histogram_quantile needed to be fixed for monotonicity{where}"
-        evaluator.notes.inform(message, node.args[1])
-    return result
-
-
-def _histogram_fraction(evaluator: Evaluator, node: ast.Call) -> Vector:
-    low, high = evaluator.scalar(node.args[0]), evaluator.scalar(node.args[1])
-    vector = evaluator.vector(node.args[2])
-    _note_malformed(evaluator, vector, node.args[2])
-    return functions_histogram.fraction(vector, low, high)
+    vector = evaluator.vector(node.args[0])
+    return functions_label.label_join(vector, target, separator, sources, legacy=evaluator.query.closed)
 
 
 _OTHERS: dict[str, Callable[[Evaluator, ast.Call], Value]] = {
@@ -161,6 +133,5 @@ _OTHERS: dict[str, Callable[[Evaluator, ast.Call], Value]] = {
     **dict.fromkeys(("sort", "sort_desc", "sort_by_label", "sort_by_label_desc"), _sort),
     "label_replace": _label_replace,
     "label_join": _label_join,
-    "histogram_quantile": _histogram_quantile,
-    "histogram_fraction": _histogram_fraction,
+    "info": functions_info.info,
 }

@@ -9,23 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import xarray as xr
 
-from workbench.errors import LimitExceeded, QueryError
-from workbench.query.promql import aggregate, ast, calls, functions_instant
+from workbench.errors import InvalidInput, LimitExceeded, QueryError
+from workbench.query.promql import aggregate, ast, calls, durations, functions_instant, sampling
 from workbench.query.promql.ast import Node
 from workbench.query.promql.binary import binary
+from workbench.query.promql.histogram_math import scaled
 from workbench.query.promql.notes import Notes
 from workbench.query.promql.parser import parse
-from workbench.query.promql.values import Ints, Labels, Ranges, Scalar, Text, Value, Vector
-from workbench.query.promql.windows import positions
+from workbench.query.promql.ranges import Ranges, Value
+from workbench.query.promql.values import Ints, Scalar, Text, Vector
 from workbench.signals import Matcher, Samples, build_metrics
-from workbench.signals.samples import is_stale
 
-__all__ = ["DEFAULT_LIMIT", "LOOKBACK", "Answer", "Evaluator", "QueryRange", "Selector", "evaluate", "evaluate_value"]
+__all__ = [
+    "DEFAULT_LIMIT",
+    "LOOKBACK",
+    "Answer",
+    "Evaluator",
+    "Limits",
+    "QueryRange",
+    "Selector",
+    "evaluate",
+    "evaluate_value",
+]
 
 LOOKBACK = 300 * 10**9
 """How old the newest sample of an instant selector may be, nanoseconds."""
@@ -33,7 +43,12 @@ LOOKBACK = 300 * 10**9
 DEFAULT_LIMIT = 20_000_000
 """Most series x steps of any one block."""
 
-_SUBQUERY_STEP = 60 * 10**9
+
+class Limits(NamedTuple):
+    """Most series and samples that all selectors of a query may touch together."""
+
+    series: int = 500_000
+    samples: int = 50_000_000
 
 
 class Selector(Protocol):
@@ -42,7 +57,11 @@ class Selector(Protocol):
     def select(
         self, matchers: Sequence[Matcher], start: np.datetime64 | None = None, end: np.datetime64 | None = None
     ) -> Samples:
-        """Return the samples in `[start, end)` of every series that satisfies all matchers."""
+        """Return the samples in `[start, end)` of every series that satisfies all matchers.
+
+        A selector may have a method `count` with the same arguments that tells the number of series and of samples
+        without reading them; a query that would be too large is then refused before anything is read.
+        """
         ...
 
 
@@ -54,6 +73,9 @@ def evaluate(
     step: np.timedelta64,
     *,
     limit: int = DEFAULT_LIMIT,
+    limits: Limits | None = None,
+    semantics: Literal["2", "3"] = "3",
+    lookback: np.timedelta64 | None = None,
 ) -> xr.DataArray:
     """Return the value of a PromQL expression at every step from `start` to `end`, both included.
 
@@ -67,21 +89,32 @@ def evaluate(
         Greater than zero; with `start == end` there is one step and any step will do.
     limit : int
         Most series x steps of any one block.
+    limits : Limits, optional
+        Most series and samples touched; the settings `query.max_series` and `query.max_samples` unless given.
+    semantics : str
+        "3", or "2" for ranges and lookback that are closed at both ends as Prometheus 2 has them.
+    lookback : timedelta64, optional
+        How old the newest sample of an instant selector may be; five minutes.
 
     Returns
     -------
     DataArray, dims ("series", "time")
         Rows sorted by labels (by value for one step of `sort`, `topk` and the like); NaN where there is no value.
-        `attrs["notes"]` holds the warnings and remarks of the evaluation, if any, as Prometheus words them.
+        `attrs["notes"]` holds the warnings and remarks of the evaluation, if any, as Prometheus words them. Native
+        histograms are no numbers: they are NaN in the array, and `attrs["histograms"]` holds them, with the row of each
+        cell, -1 for none, in `attrs["histogram_rows"]`, shape (series, time).
 
     Raises
     ------
     QueryError
         If the expression cannot be understood, or its series cannot be matched.
     LimitExceeded
-        If a block would have more than `limit` cells; raised before the memory is taken.
+        If a block would have more than `limit` cells, or more series or samples would be touched than `limits` allow;
+        raised before the memory is taken.
     """
-    steps, value, notes = evaluate_value(selector, expr, start, end, step, limit=limit)
+    steps, value, notes = evaluate_value(
+        selector, expr, start, end, step, limit=limit, limits=limits, semantics=semantics, lookback=lookback
+    )
     if isinstance(value, Scalar):
         value = functions_instant.of_scalar(value)
     if not isinstance(value, Vector):
@@ -90,8 +123,14 @@ def evaluate(
     if not value.ordered:
         value = value.take(value.labels.order())
     data = np.where(value.present, value.values, np.nan)
-    attrs = {"notes": notes} if notes else None
-    return build_metrics(data, steps.astype("datetime64[ns]"), value.labels.frame(), attrs)
+    attrs: dict[str, Any] = {"notes": notes} if notes else {}
+    if value.rows is not None and value.histogram.any():
+        data[value.histogram] = np.nan
+        series, at, rows, pool = value.cells()
+        held = np.full(data.shape, -1, np.int64)
+        held[series, at] = np.arange(len(rows))
+        attrs |= {"histograms": pool.take(rows), "histogram_rows": held}
+    return build_metrics(data, steps.astype("datetime64[ns]"), value.labels.frame(), attrs or None)
 
 
 def evaluate_value(
@@ -102,9 +141,14 @@ def evaluate_value(
     step: np.timedelta64,
     *,
     limit: int = DEFAULT_LIMIT,
+    limits: Limits | None = None,
+    semantics: Literal["2", "3"] = "3",
+    lookback: np.timedelta64 | None = None,
 ) -> Answer:
     """Return the value with its presence mask; arguments as of `evaluate`."""
-    node = parse(expr)
+    if semantics not in ("2", "3"):
+        raise InvalidInput(f"semantics {semantics!r} is not known: use '3', or '2' for closed ranges.")
+    node = parse(expr, legacy=semantics == "2")
     first, last = (int(t.astype("datetime64[ns]").astype(np.int64)) for t in (start, end))
     width = int(step.astype("timedelta64[ns]").astype(np.int64))
     if width <= 0 and first != last:
@@ -115,9 +159,21 @@ def evaluate_value(
     if count > limit:
         raise LimitExceeded(f"the query has {count} steps; at most {limit} cells are allowed: choose a longer step.")
     steps = first + np.arange(count, dtype=np.int64) * width
+    width = width if first != last else 0
+    node = durations.resolve(node, expr, width, last - first)
+    back = LOOKBACK if lookback is None else int(lookback.astype("timedelta64[ns]").astype(np.int64))
+    most = _settings() if limits is None else limits
+    query = QueryRange(first, last, width, limit, back, semantics == "2", Budget(most))
     notes = Notes(expr)
-    value = Evaluator(selector, steps, QueryRange(first, last, width if count > 1 else 0, limit), notes).value(node)
+    value = Evaluator(selector, steps, query, notes).value(node)
     return Answer(steps, value.finished() if isinstance(value, Vector) else value, notes.lines())
+
+
+def _settings() -> Limits:
+    from workbench import settings
+
+    table = settings.load()
+    return Limits(table["query.max_series"], table["query.max_samples"])
 
 
 class Answer(NamedTuple):
@@ -128,13 +184,47 @@ class Answer(NamedTuple):
     notes: list[str]
 
 
+class Budget:
+    """What a query may still touch."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.series = self.samples = 0
+
+    def check(self, series: int, samples: int, *, spend: bool) -> None:
+        """Raise `LimitExceeded` if so many more series or samples are too many; with `spend` they are touched now."""
+        for what, now, most in (
+            ("series", self.series + series, self.limits.series),
+            ("samples", self.samples + samples, self.limits.samples),
+        ):
+            if now > most:
+                raise LimitExceeded(
+                    f"the query touches {now} {what}; at most {most} are allowed: narrow the selectors or the time, or"
+                    f" raise query.max_{what}."
+                )
+        if spend:
+            self.series += series
+            self.samples += samples
+
+
 class QueryRange(NamedTuple):
-    """What is the same for the whole query: first and last step, their distance, nanoseconds; most cells of a block."""
+    """What is the same for the whole query.
+
+    First and last step and their distance, nanoseconds; most cells of a block; lookback, nanoseconds; whether ranges
+    are closed at both ends; what may still be touched.
+    """
 
     start: int
     end: int
     step: int
     limit: int
+    lookback: int
+    closed: bool
+    budget: Budget
+
+    def check(self, series: int, samples: int, *, spend: bool = True) -> None:
+        """Raise `LimitExceeded` if so many more series or samples are too many."""
+        self.budget.check(series, samples, spend=spend)
 
 
 @dataclass(frozen=True)
@@ -148,7 +238,9 @@ class Evaluator:
 
     def value(self, node: Node) -> Value:
         """Return what a node evaluates to."""
-        return _NODES[type(node)](self, node)
+        value = _NODES[type(node)](self, node)
+        # Prometheus 2 takes names away at once, 3 at the end of the evaluation.
+        return value.finished() if self.query.closed and isinstance(value, Vector) and value.drop_name.any() else value
 
     def vector(self, node: Node) -> Vector:
         """Return a node's value, which the parser has seen to be an instant vector."""
@@ -173,19 +265,17 @@ class Evaluator:
                 f" {self.query.limit} are allowed: narrow the selectors, choose a longer step or a shorter range."
             )
 
-    def moments(self, offset: int, at: ast.At) -> Ints:
+    def moments(self, offset: ast.Length, at: ast.At) -> Ints:
         """Return the instants a selector looks at, one per step."""
         fixed = {"start": self.query.start, "end": self.query.end}.get(at, at) if isinstance(at, str) else at
         base = self.steps if fixed is None else np.full(len(self.steps), fixed, np.int64)
-        return base - offset
+        return base - self.length(offset)
 
-    def samples(self, matchers: Sequence[Matcher], moments: Ints, back: int) -> Samples:
-        """Return the samples a selector may need, checked against the limit."""
-        # Nothing is stored from before 1970, so a look back from its first minutes ends there.
-        low, high = max(int(moments[0]) - back + 1, 0), max(int(moments[-1]) + 1, 0)
-        found = self.selector.select(list(matchers), np.datetime64(low, "ns"), np.datetime64(high, "ns"))
-        self.check(len(found))
-        return found
+    def length(self, value: ast.Length) -> int:
+        """Return a duration, which has been worked out before the evaluation."""
+        if isinstance(value, ast.Duration):
+            raise TypeError("durations are resolved before evaluation")
+        return value
 
     def number(self, node: ast.Number) -> Scalar:
         """Evaluate a number."""
@@ -204,84 +294,35 @@ class Evaluator:
         value = self.value(node.expr)
         if node.op == "+" or not isinstance(value, Scalar | Vector):
             return value
-        return Scalar(-value.values) if isinstance(value, Scalar) else value.mapped(-value.values)
+        if isinstance(value, Scalar):
+            return Scalar(-value.values)
+        negative = replace(value, values=-value.values, drop_name=np.ones(value.labels.n, bool), ordered=False)
+        if negative.pool is not None:
+            negative = replace(negative, pool=scaled(negative.pool, np.full(len(negative.pool), -1.0)))
+        return negative
 
-    def instant(self, node: ast.VectorSelector, *, times: bool = False) -> Vector:
-        """Evaluate an instant selector: the newest sample of the lookback, or with `times` when it was taken."""
-        moments = self.moments(node.offset, node.at)
-        samples = self.samples(node.matchers, moments, LOOKBACK)
-        time = samples.time.view(np.int64)
-        last = positions(time, samples.offsets, moments) - 1
-        inside = last >= samples.offsets[:-1, None]
-        last = np.maximum(last, 0)
-        if samples.n_samples == 0:
-            return Vector.build(Labels.of_samples(samples), np.zeros(last.shape), np.zeros(last.shape, bool)).compact()
-        present = inside & (time[last] > moments - LOOKBACK) & ~is_stale(samples.value)[last]
-        values = time[last] / 1e9 if times else samples.value[last]
-        return Vector.build(Labels.of_samples(samples), np.where(present, values, np.nan), present).compact()
+    def instant(self, node: ast.VectorSelector) -> Vector:
+        """Evaluate an instant selector."""
+        return sampling.instant(self, node)
 
     def range(self, node: ast.MatrixSelector) -> Ranges:
         """Evaluate a range selector."""
-        moments = self.moments(node.vector.offset, node.vector.at)
-        samples = self.samples(node.vector.matchers, moments, node.range)
-        labels = Labels.of_samples(samples)
-        time, value, offsets = samples.time.view(np.int64), samples.value, samples.offsets
-        stale = is_stale(value)
-        if stale.any():
-            offsets = np.concatenate([[0], np.cumsum(~stale)])[offsets].astype(np.int64)
-            time, value = time[~stale], value[~stale]
-        return self.windows(labels, time, value, offsets, moments, node.range, np.zeros(labels.n, bool))
-
-    def windows(
-        self, labels: Labels, time: Ints, value: Any, offsets: Ints, moments: Ints, length: int, drop_name: Any
-    ) -> Ranges:
-        """Return ragged samples with the window of every series and step."""
-        begin = moments - length
-        low, high = positions(time, offsets, begin), positions(time, offsets, moments)
-        return Ranges(labels, time, value, offsets, low, high, begin, moments, self.steps, drop_name)
+        return sampling.over_window(self, node)
 
     def subquery(self, node: ast.Subquery) -> Ranges:
-        """Evaluate an expression at absolute multiples of the subquery's step, as samples of a range."""
-        moments = self.moments(node.offset, node.at)
-        step = node.step or _SUBQUERY_STEP
-        first = ((int(moments[0]) - node.range) // step + 1) * step
-        count = max((int(moments[-1]) - first) // step + 1, 0)
-        if count > self.query.limit:
-            raise LimitExceeded(
-                f"the subquery has {count} steps; at most {self.query.limit} are allowed: use a longer step."
-            )
-        inner = replace(self, steps=first + np.arange(max(count, 1), dtype=np.int64) * step)
-        value = inner.value(node.expr)
-        vector = functions_instant.of_scalar(value) if isinstance(value, Scalar) else value
-        if not isinstance(vector, Vector):
-            raise QueryError("a subquery must be over an instant vector or a scalar.")
-        row, at = np.nonzero(vector.present if count else np.zeros_like(vector.present))
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=vector.labels.n))]).astype(np.int64)
-        return self.windows(
-            vector.labels, inner.steps[at], vector.values[row, at], offsets, moments, node.range, vector.drop_name
-        )
+        """Evaluate a subquery."""
+        return sampling.over_subquery(self, node)
 
     def aggregation(self, node: ast.Aggregate) -> Vector:
         """Evaluate an aggregation."""
-        vector = self.vector(node.expr)
-        if node.param is None:
-            return aggregate.aggregate(node.op, vector, node.grouping, without=node.without)
-        if node.op == "count_values":
-            label = self.value(node.param)
-            name = label.value if isinstance(label, Text) else ""
-            return aggregate.count_values(vector, node.grouping, name, without=node.without)
-        param = self.scalar(node.param).values
-        if node.op == "quantile":
-            self.notes.quantile(param, node.param)
-            return aggregate.quantile(vector, node.grouping, param, without=node.without)
-        return aggregate.top(vector, node.grouping, param, largest=node.op == "topk", without=node.without)
+        return aggregate.evaluate(self, node)
 
     def binary(self, node: ast.Binary) -> Value:
         """Evaluate a binary operation."""
         left, right = self.value(node.left), self.value(node.right)
         if not isinstance(left, Scalar | Vector) or not isinstance(right, Scalar | Vector):
             raise QueryError(f"both sides of {node.op!r} must be scalars or instant vectors.")
-        return binary(node, left, right, self.query.limit)
+        return binary(node, left, right, self.query.limit, self.notes, legacy=self.query.closed)
 
     def call(self, node: ast.Call) -> Value:
         """Evaluate a function call."""

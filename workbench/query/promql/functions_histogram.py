@@ -14,12 +14,12 @@ import numpy.typing as npt
 from workbench.query.promql.lexer import number
 from workbench.query.promql.values import NAME, Bools, Floats, Labels, Scalar, Vector
 
-__all__ = ["fraction", "malformed", "quantile"]
+__all__ = ["Buckets", "Repairs", "fraction", "group_buckets", "malformed", "quantile"]
 
 _TOLERANCE = 1e-12
 
 
-class _Buckets(NamedTuple):
+class Buckets(NamedTuple):
     """Buckets of h histograms: `bound` (h, b) rising, `counts` and `present` (h, b, t)."""
 
     labels: Labels
@@ -34,7 +34,7 @@ def _bound(text: str) -> float:
     return np.nan if found is None else sign * found
 
 
-def _buckets(vector: Vector) -> _Buckets:
+def group_buckets(vector: Vector) -> Buckets:
     """Return the histograms of a vector; series without a number as `le` are left out, equal bounds are added up."""
     column = vector.labels.column("le")
     texts, codes = np.unique(column.astype(str), return_inverse=True)
@@ -59,7 +59,7 @@ def _buckets(vector: Vector) -> _Buckets:
     values = np.where(rows.present, rows.values, 0.0)[order]
     np.add.at(count, (group, place), values)
     np.logical_or.at(present, (group, place), rows.present[order])
-    return _Buckets(labels.take(first), bound, count, present)
+    return Buckets(labels.take(first), bound, count, present)
 
 
 def malformed(vector: Vector) -> list[tuple[str, str]]:
@@ -69,12 +69,23 @@ def malformed(vector: Vector) -> list[tuple[str, str]]:
     return [pair for pair in pairs if np.isnan(_bound(pair[1]))]
 
 
-def _monotonic(buckets: _Buckets) -> tuple[Floats, Bools]:
-    """Return counts that never fall, and which histograms had a count that did, shape (h, t).
+class Repairs(NamedTuple):
+    """Where counts fell and were lifted, shape (h, t): whether, lowest and highest bound, largest fall."""
+
+    forced: Bools
+    low: Floats
+    high: Floats
+    worst: Floats
+
+
+def _monotonic(buckets: Buckets) -> tuple[Floats, Repairs]:
+    """Return counts that never fall, and where they did.
 
     Tiny differences are taken for rounding. Absent buckets repeat the one before.
     """
-    forced = np.zeros(buckets.counts[:, 0].shape, bool)
+    shape = buckets.counts[:, 0].shape
+    forced = np.zeros(shape, bool)
+    low, high, worst = np.full(shape, np.inf), np.full(shape, -np.inf), np.zeros(shape)
     out = np.zeros_like(buckets.counts)
     before = np.full(forced.shape, -np.inf)
     for i in range(out.shape[1]):
@@ -83,42 +94,41 @@ def _monotonic(buckets: _Buckets) -> tuple[Floats, Bools]:
         close = np.abs(now - before) < _TOLERANCE * scale
         falls = buckets.present[:, i] & ~close & (now < before)
         forced |= falls
+        if falls.any():
+            bound = np.broadcast_to(buckets.bound[:, i : i + 1], shape)
+            low = np.where(falls, np.minimum(low, bound), low)
+            high = np.where(falls, np.maximum(high, bound), high)
+            worst = np.where(falls, np.maximum(worst, before - now), worst)
         now = np.where(buckets.present[:, i] & ~close & ~falls, now, before)
         out[:, i] = before = now
-    return out, forced
+    return out, Repairs(forced, low, high, worst)
 
 
-def _result(buckets: _Buckets, values: Floats) -> Vector:
+def _result(buckets: Buckets, values: Floats) -> Vector:
     present = np.asarray(buckets.present.any(axis=1))
     drops = np.ones(buckets.labels.n, bool)
     return Vector(buckets.labels, np.where(present, values, np.nan), present, drops)
 
 
-def _empty(steps: int) -> Vector:
-    return Vector.build(Labels(0, {}), np.zeros((0, steps)), np.zeros((0, steps), bool))
-
-
-def quantile(vector: Vector, q: Scalar) -> tuple[Vector, Bools]:
-    """Return the q-quantile of every histogram, and which histograms had falling counts that were repaired.
+def quantile(buckets: Buckets, q: Scalar) -> tuple[Vector, Repairs]:
+    """Return the q-quantile of every histogram, and where falling counts were repaired.
 
     Values are interpolated linearly within a bucket.
 
     The lowest bucket starts at 0 when its bound is positive; a quantile in the `+Inf` bucket is the bound below it;
     without a `+Inf` bucket, with fewer than two buckets or without observations it is NaN.
     """
-    buckets = _buckets(vector)
-    steps = vector.values.shape[1]
-    if not buckets.bound.size:
-        return _empty(steps), np.zeros(0, bool)
     with np.errstate(all="ignore"):
-        counts, forced = _monotonic(buckets)
+        counts, repairs = _monotonic(buckets)
         values = _search(buckets, counts, q.values)
     values = np.where(q.values < 0, -np.inf, np.where(q.values > 1, np.inf, values))
     values = np.where(np.isnan(q.values), np.nan, values)
-    return _result(buckets, values), np.asarray(forced.any(axis=1))
+    whole = (buckets.present & np.isposinf(buckets.bound)[:, :, None]).any(axis=1)
+    asked = whole & (q.values >= 0) & (q.values <= 1)
+    return _result(buckets, values), repairs._replace(forced=repairs.forced & asked)
 
 
-def _search(buckets: _Buckets, counts: Floats, q: Floats) -> Floats:
+def _search(buckets: Buckets, counts: Floats, q: Floats) -> Floats:
     shape = counts[:, 0].shape
     total = counts[:, -1]
     rank = q * total
@@ -141,11 +151,8 @@ def _search(buckets: _Buckets, counts: Floats, q: Floats) -> Floats:
     return np.where(whole & (used >= 2) & (total != 0), out, np.nan)
 
 
-def fraction(vector: Vector, lower: Scalar, upper: Scalar) -> Vector:
+def fraction(buckets: Buckets, lower: Scalar, upper: Scalar) -> Vector:
     """Return the share of observations between two bounds, interpolated linearly within a bucket."""
-    buckets = _buckets(vector)
-    if not buckets.bound.size:
-        return _empty(vector.values.shape[1])
     counts = _carried(buckets)
     whole = (buckets.present & np.isposinf(buckets.bound)[:, :, None]).any(axis=1)
     with np.errstate(all="ignore"):
@@ -156,14 +163,14 @@ def fraction(vector: Vector, lower: Scalar, upper: Scalar) -> Vector:
     return _result(buckets, np.where(unknown, np.nan, values))
 
 
-def _carried(buckets: _Buckets) -> Floats:
+def _carried(buckets: Buckets) -> Floats:
     out = np.where(buckets.present, buckets.counts, 0.0)
     for i in range(1, out.shape[1]):
         out[:, i] = np.where(buckets.present[:, i], out[:, i], out[:, i - 1])
     return out
 
 
-def _rank(buckets: _Buckets, counts: Floats, bound: npt.NDArray[np.float64]) -> Floats:
+def _rank(buckets: Buckets, counts: Floats, bound: npt.NDArray[np.float64]) -> Floats:
     """Return how many observations lie at or below `bound`, +inf when above every bucket."""
     shape = counts[:, 0].shape
     out = np.full(shape, np.inf)

@@ -102,16 +102,17 @@ def of_scalar(scalar: Scalar) -> Vector:
 
 
 def to_scalar(vector: Vector) -> Scalar:
-    """Return, per step, the value of the only series present, NaN where there is not exactly one."""
+    """Return, per step, the value of the only number present, NaN where there is not exactly one."""
+    vector = vector.numbers()
     total = np.where(vector.present, vector.values, 0.0).sum(axis=0)
     return Scalar(np.where(vector.present.sum(axis=0) == 1, total, np.nan))
 
 
 def sort_values(vector: Vector, *, descending: bool) -> Vector:
     """Return the vector with rows sorted by value, NaN last, when there is a single step; unchanged otherwise."""
+    out = vector.numbers().compact()
     if vector.values.shape[1] != 1:
-        return vector
-    out = vector.compact()
+        return out
     key = out.values[:, 0]
     order = np.argsort(-key if descending else key, kind="stable")
     return replace(out.take(order), ordered=True)

@@ -12,14 +12,19 @@ import pandas as pd
 from workbench.errors import QueryError
 from workbench.query.promql.values import NAME, Vector
 
-__all__ = ["label_join", "label_replace", "sort_by_label"]
+__all__ = ["check_label", "label_join", "label_replace", "sort_by_label"]
 
 _REFERENCE = re.compile(r"\$(?:\$|\{(\w+)\}|(\w+))", re.ASCII)
 
 
-def label_replace(vector: Vector, target: str, template: str, source: str, pattern: str) -> Vector:
-    """Return the vector with a label set from another where a regular expression (RE2) matches its whole value."""
-    _check_label(target)
+def label_replace(
+    vector: Vector, target: str, template: str, source: str, pattern: str, *, legacy: bool = False
+) -> Vector:
+    """Return the vector with a label set from another where a regular expression (RE2) matches its whole value.
+
+    With `legacy` label names are those of Prometheus 2: letters, digits and underscores.
+    """
+    check_label(target, "invalid destination label name in label_replace()", legacy=legacy)
     codes, names = pd.factorize(vector.labels.column(source))
     hit, text = _rewrite(np.asarray(names, object), template, pattern)
     values = np.where(hit[codes], text[codes], vector.labels.column(target)).astype(object)
@@ -29,9 +34,11 @@ def label_replace(vector: Vector, target: str, template: str, source: str, patte
     return out.compact().merged()
 
 
-def _check_label(name: str) -> None:
-    if not name:
-        raise QueryError(f"invalid destination label name in label_replace(): {name!r} is empty.")
+def check_label(name: str, message: str, *, legacy: bool) -> None:
+    """Raise unless a label may have this name: any text that is not empty, or as Prometheus 2 had it."""
+    if not name or (legacy and not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name)):
+        allowed = "letters, digits and underscores" if legacy else "any text that is not empty"
+        raise QueryError(f"{message}: {name}; a label name is {allowed}.")
 
 
 def _rewrite(
@@ -69,9 +76,11 @@ def _groups(pattern: str) -> list[str]:
     return [found[1] or "" for found in re.finditer(r"\((?:\?P?<(\w+)>|(?!\?))", bare)]
 
 
-def label_join(vector: Vector, target: str, separator: str, sources: list[str]) -> Vector:
+def label_join(vector: Vector, target: str, separator: str, sources: list[str], *, legacy: bool = False) -> Vector:
     """Return the vector with a label made of others, joined."""
-    _check_label(target)
+    for source in sources:
+        check_label(source, "invalid source label name in label_join()", legacy=legacy)
+    check_label(target, "invalid destination label name in label_join()", legacy=legacy)
     joined = np.full(vector.labels.n, "", object)
     for i, source in enumerate(sources):
         joined = joined + (separator if i else "") + vector.labels.column(source)

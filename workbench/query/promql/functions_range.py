@@ -11,16 +11,19 @@ Prometheus documentation, "Query functions"; its engine's extrapolation of `rate
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from workbench.errors import QueryError
-from workbench.query.promql.values import Bools, Floats, Ints, Ranges, Scalar, Vector
-from workbench.query.promql.windows import blocks, compensated, expand, reduce, totals
+from workbench.query.promql.functions_fast import fast
+from workbench.query.promql.functions_native import started
+from workbench.query.promql.ranges import Ranges
+from workbench.query.promql.values import Bools, Floats, Ints, Scalar, Vector
+from workbench.query.promql.windows import added, blocks, compensated, expand, reduce, totals
 
-__all__ = ["RANGE", "apply_range", "quantile_of"]
+__all__ = ["RANGE", "apply_range", "extension", "quantile_of", "with_start"]
 
 Block = Callable[[Ints, Ints], Floats]
 
@@ -35,9 +38,15 @@ class RangeFunction(NamedTuple):
 
 def apply_range(name: str, ranges: Ranges, params: list[Scalar]) -> Vector:
     """Return the instant vector a range function gives."""
+    keeps_name = name in ("last_over_time", "first_over_time")
+    dropped = ranges.drop_name if keeps_name else np.ones(ranges.labels.n, bool)
+    if (done := fast(name, ranges, [p.values for p in params])) is not None:
+        return Vector(ranges.labels, done[0], done[1], dropped)
     function = RANGE[name]
     counts = ranges.high - ranges.low
     present: Bools = counts >= function.samples
+    if name in ("rate", "increase") and (early := with_start(ranges)) is not None:
+        present |= (counts > 0) & early
     values = np.full(counts.shape, np.nan)
     block = function.make(ranges, *[p.values for p in params])
     weights = np.full(len(counts), counts.shape[1], np.int64)
@@ -49,8 +58,6 @@ def apply_range(name: str, ranges: Ranges, params: list[Scalar]) -> Vector:
             low, high = np.where(keep, ranges.low[rows], 0), np.where(keep, ranges.high[rows], 0)
             if keep.any():
                 values[rows] = block(low, high)
-    keeps_name = name in ("last_over_time", "first_over_time")
-    dropped = ranges.drop_name if keeps_name else np.ones(ranges.labels.n, bool)
     return Vector(ranges.labels, np.where(present, values, np.nan), present, dropped)
 
 
@@ -58,27 +65,85 @@ def _last(high: Ints) -> Ints:
     return np.maximum(high - 1, 0)
 
 
+def _fallen(ranges: Ranges) -> Bools:
+    """Return, per sample but the first, whether a counter was reset before it."""
+    value = ranges.value
+    found: Bools = np.asarray(value[1:] < value[:-1])
+    if ranges.start is not None and len(value):
+        at = np.arange(1, len(value), dtype=np.int64)
+        found |= started(ranges, at - 1, at)
+    return found
+
+
+def with_start(ranges: Ranges) -> Bools | None:
+    """Return in which windows the first sample's counter began, shape (n, t), or None when no start is known.
+
+    There it was zero: nothing has to be extrapolated to the left, and one sample will do.
+    """
+    if ranges.start is None or not len(ranges.time):
+        return None
+    low = np.where(ranges.high > ranges.low, ranges.low, 0)
+    start = ranges.start[low]
+    inside = (start != 0) & (start > ranges.begin) & (start < ranges.time[low])
+    return np.asarray((ranges.high > ranges.low) & inside)
+
+
+def extension(
+    ranges: Ranges, windows: tuple[Ints, Ints, Ints], first: Floats, result: Floats, *, counter: bool, begun: Bools
+) -> Floats:
+    """Return by what the difference of the last and first samples grows when it is extrapolated to the whole window.
+
+    To an end of the window where the gap is below 1.1 times the mean distance of the samples, else by half of that; a
+    counter never beyond the time when it was zero.
+
+    Parameters
+    ----------
+    windows : low, high and step of each window
+    first, result : first sample and difference of each window, of histograms their counts
+    begun : windows inside which the counter began at zero
+    """
+    low, high, step = windows
+    last = high - 1
+    time = ranges.time
+    to_start = (time[low] - ranges.begin[step]) / 1e9
+    to_end = (ranges.end[step] - time[last]) / 1e9
+    sampled = (time[last] - time[low]) / 1e9
+    with np.errstate(all="ignore"):
+        average = np.where(last > low, sampled / (last - low), 0.0)
+        threshold = average * 1.1
+        to_zero = sampled * (first / result)
+        zero = counter & (result > 0) & (first >= 0)
+        if ranges.closed:  # as Prometheus 2 has it: the zero crossing first, then the threshold
+            to_start = np.where(zero & (to_zero < to_start), to_zero, to_start)
+            to_start = np.where(to_start < threshold, to_start, average / 2)
+        else:
+            to_start = np.where(to_start >= threshold, average / 2, to_start)
+            to_start = np.where(zero & (to_zero < to_start), to_zero, to_start)
+        to_end = np.where(to_end >= threshold, average / 2, to_end)
+        if begun.any() and ranges.start is not None:
+            to_start = np.where(begun, 0.0, to_start)
+            sampled = np.where(begun, (time[last] - ranges.start[low]) / 1e9, sampled)
+        return np.asarray(np.where(sampled == 0, 1.0, (sampled + to_start + to_end) / sampled))
+
+
 def _extrapolated(ranges: Ranges, *, counter: bool, rate: bool) -> Block:
-    value, time = ranges.value, ranges.time
-    resets = ranges.previous_differs(value[1:] < value[:-1])
+    value = ranges.value
+    resets = ranges.previous_differs(_fallen(ranges))
     lost = value[np.flatnonzero(np.diff(resets, prepend=0)) - 1]
+    begun = with_start(ranges) if counter else None
 
     def block(low: Ints, high: Ints) -> Floats:
         last = _last(high)
         result = value[last] - value[low]
+        early = np.zeros(low.shape, bool)
         if counter:
             result += reduce(np.add, lost, resets[low], resets[last], 0.0)
-        to_start = (time[low] - ranges.begin) / 1e9
-        to_end = (ranges.end - time[last]) / 1e9
-        sampled = (time[last] - time[low]) / 1e9
-        average = sampled / (high - low - 1)
-        threshold = average * 1.1
-        to_start = np.where(to_start >= threshold, average / 2, to_start)
-        if counter:
-            to_zero = sampled * (value[low] / result)
-            to_start = np.where((result > 0) & (value[low] >= 0) & (to_zero < to_start), to_zero, to_start)
-        to_end = np.where(to_end >= threshold, average / 2, to_end)
-        factor = (sampled + to_start + to_end) / sampled
+        if begun is not None:
+            start = ranges.start[low] if ranges.start is not None else np.zeros(low.shape, np.int64)
+            early = (high > low) & (start != 0) & (start > ranges.begin) & (start < ranges.time[low])
+        step = np.broadcast_to(np.arange(low.shape[1]), low.shape)
+        factor = extension(ranges, (low, high, step), value[low], result, counter=counter, begun=early)
+        result = np.where(early, result + value[low], result)
         return np.asarray(result * (factor / ranges.seconds if rate else factor))
 
     return block
@@ -93,7 +158,8 @@ def _instant(ranges: Ranges, *, counter: bool) -> Block:
         change = value[last] - value[before]
         if not counter:
             return np.asarray(change)
-        change = np.where(value[last] < value[before], value[last], change)
+        anew = (value[last] < value[before]) | started(ranges, before, last)
+        change = np.where(anew, value[last], change)
         return np.asarray(change / ((time[last] - time[before]) / 1e9))
 
     return block
@@ -141,15 +207,26 @@ def _extreme(function: np.ufunc) -> Callable[[Ranges], Block]:
     return lambda ranges: lambda low, high: reduce(function, ranges.value, low, high, np.nan)
 
 
+def _positions(low: Ints, high: Ints) -> Iterator[tuple[Bools, Ints]]:
+    """Yield, place after place in all windows at once, which windows have a sample there, and its index."""
+    for k in range(int((high - low).max(initial=0))):
+        live = low + k < high
+        yield live, np.where(live, low + k, 0)
+
+
 def _variance(ranges: Ranges) -> Block:
+    """Return variances by running means and squares, compensated, in the order Prometheus has them."""
+
     def block(low: Ints, high: Ints) -> Floats:
-        index, window = expand(low, high)
-        counts = high - low
-        # Distances from the first value of the window: equal values then have a variance of exactly zero.
-        away = ranges.value[index] - ranges.value[low].ravel()[window]
-        means = np.bincount(window, away, counts.size) / counts.ravel()
-        squares = np.bincount(window, (away - means[window]) ** 2, counts.size)
-        return np.asarray(squares.reshape(counts.shape) / counts)
+        mean, lost, squares, gone = (np.zeros(low.shape) for _ in range(4))
+        for k, (live, at) in enumerate(_positions(low, high)):
+            x = ranges.value[at]
+            away = x - (mean + lost)
+            new, carry = added(away / (k + 1), mean, lost)
+            mean, lost = np.where(live, new, mean), np.where(live, carry, lost)
+            new, carry = added(away * (x - (mean + lost)), squares, gone)
+            squares, gone = np.where(live, new, squares), np.where(live, carry, gone)
+        return np.asarray((squares + gone) / (high - low))
 
     return block
 
@@ -161,25 +238,20 @@ def _deviation(ranges: Ranges) -> Block:
 
 def _regression(ranges: Ranges, low: Ints, high: Ints, origin: Ints) -> tuple[Floats, Floats]:
     """Return slope (per second) and value at `origin` of the least-squares line through every window."""
-    index, window = expand(low, high)
-    counts = (high - low).astype(np.float64)
-    x = (ranges.time[index] - np.broadcast_to(origin, low.shape).ravel()[window]) / 1e9
-    y = ranges.value[index]
-
-    def mean(of: Floats) -> Floats:
-        return np.bincount(window, of, counts.size) / counts.ravel()
-
-    mean_x, mean_y = mean(x), mean(y)
-    dx, dy = x - mean_x[window], y - mean_y[window]
-    slope = mean(dx * dy) / mean(dx * dx)
+    n = (high - low).astype(np.float64)
+    sums = [(np.zeros(low.shape), np.zeros(low.shape)) for _ in range(4)]
     first = ranges.value[low]
-    flat = (reduce(np.minimum, ranges.value, low, high, 0.0) == first) & (
-        reduce(np.maximum, ranges.value, low, high, 0.0) == first
-    )
+    flat = np.ones(low.shape, bool)
+    for live, at in _positions(low, high):
+        x, y = (ranges.time[at] - origin) / 1e9, ranges.value[at]
+        flat &= ~live | (y == first)
+        for i, term in enumerate((x, y, x * y, x * x)):
+            new, carry = added(term, *sums[i])
+            sums[i] = (np.where(live, new, sums[i][0]), np.where(live, carry, sums[i][1]))
+    sx, sy, sxy, sxx = (total + lost for total, lost in sums)
+    slope = (sxy - sx * sy / n) / (sxx - sx * sx / n)
     level = np.where(np.isinf(first), np.nan, first)
-    slopes = np.where(flat, level * 0.0, slope.reshape(low.shape))
-    origins = np.where(flat, level, (mean_y - slope * mean_x).reshape(low.shape))
-    return slopes, origins
+    return np.where(flat, level * 0.0, slope), np.where(flat, level, sy / n - slope * sx / n)
 
 
 def _deriv(ranges: Ranges) -> Block:

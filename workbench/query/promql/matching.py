@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from workbench.errors import LimitExceeded, QueryError
 from workbench.query.promql.ast import VectorMatching
-from workbench.query.promql.values import NAME, Bools, Ints, Labels, Vector, distinct
+from workbench.query.promql.values import NAME, Bools, Ints, Labels, Vector, distinct, pooled
 
-__all__ = ["Pairs", "pair", "result_labels", "seen", "signatures"]
+__all__ = ["Pairs", "filled", "pair", "result_labels", "seen", "signatures", "stacked"]
 
 
 class Pairs(NamedTuple):
@@ -48,12 +49,14 @@ def pair(many: Vector, one: Vector, groups: tuple[Ints, Ints, Labels], side: str
     Raises
     ------
     QueryError
-        If a match group has two series of the one side (`side`: left or right) at one step.
+        If a match group has two series of the one side (`side`: left or right) at a step where there is anything to
+        match.
     """
     many_group, one_group, names = groups
     count = seen(one.present, one_group, names.n)
-    if (count > 1).any():
-        group = int(np.flatnonzero((count > 1).any(axis=1))[0])
+    twice = (count > 1) & many.present.any(axis=0)
+    if twice.any():
+        group = int(np.flatnonzero(twice.any(axis=1))[0])
         rows = np.flatnonzero(one_group == group)[:2]
         found = ", ".join(one.labels.text(int(row)) for row in rows)
         raise QueryError(
@@ -69,6 +72,38 @@ def pair(many: Vector, one: Vector, groups: tuple[Ints, Ints, Labels], side: str
     rows = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     inner = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     return Pairs(rows, order[low[rows] + inner].astype(np.int64))
+
+
+def filled(
+    many: Vector, one: Vector, groups: tuple[Ints, Ints, Labels], fills: tuple[float | None, float | None]
+) -> tuple[Vector, Vector, Ints, Ints]:
+    """Return both sides, and their groups, with numbers put in where a group has series on the other side only.
+
+    `fills` holds the number for the many and for the one side. What is put in has the labels of the match group.
+    """
+    many_group, one_group, names = groups
+    has_many, has_one = seen(many.present, many_group, names.n) > 0, seen(one.present, one_group, names.n) > 0
+    sides = [(many, many_group, has_one & ~has_many), (one, one_group, has_many & ~has_one)]
+    out = []
+    for (vector, group, lacks), fill in zip(sides, fills, strict=True):
+        if fill is not None and lacks.any():
+            made = Vector.build(names, np.full(lacks.shape, float(fill)), lacks)
+            vector, group = stacked([vector, made]), np.concatenate([group, np.arange(names.n)])
+        out.append((vector, group))
+    return out[0][0], out[1][0], out[0][1], out[1][1]
+
+
+def stacked(parts: Sequence[Vector]) -> Vector:
+    """Return vectors one below the other."""
+    rows, pool = pooled(parts)
+    return Vector(
+        distinct([part.labels for part in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.present for part in parts]),
+        np.concatenate([part.drop_name for part in parts]),
+        rows=None if rows is None else np.concatenate(rows),
+        pool=pool,
+    )
 
 
 def result_labels(many: Labels, one: Labels, matching: VectorMatching) -> Labels:

@@ -5,8 +5,9 @@
     postfix  := primary { "[" range "]" | "[" range ":" [step] "]" | offset duration | @ time }
     primary  := number | string | "(" expr ")" | function "(" args ")" | aggregation | selector
 
-Operators from loosest to tightest: `or`; `and`, `unless`; comparisons; `+ -`; `* / % atan2` and signs; `^` (which binds
-to the right).
+Behind grouping a binary operator may have `fill(number)`, or `fill_left(number)` and `fill_right(number)`; behind a
+selector there may be `anchored` or `smoothed`. Operators from loosest to tightest: `or`; `and`, `unless`; comparisons,
+`</`, `>/`; `+ -`; `* / % atan2` and signs; `^` (which binds to the right).
 
 References
 ----------
@@ -22,7 +23,7 @@ from workbench.query.promql import ast, selectors, signatures
 from workbench.query.promql.ast import Node
 from workbench.query.promql.lexer import Token, duration, number, tokenize
 
-__all__ = ["COMPARISONS", "MAX_DEPTH", "SET_OPERATORS", "Parser", "parse"]
+__all__ = ["COMPARISONS", "MAX_DEPTH", "SET_OPERATORS", "TRIMS", "Parser", "parse"]
 
 MAX_DEPTH = 100
 """Deepest nesting of parentheses, calls and signs."""
@@ -30,18 +31,22 @@ MAX_DEPTH = 100
 COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 """Operators that filter, or give 0 and 1 with `bool`."""
 
+TRIMS = ("</", ">/")
+"""Operators that cut native histograms."""
+
 SET_OPERATORS = ("and", "or", "unless")
 """Operators between vectors only, many to many."""
 
 _PRECEDENCE = {
-    "or": 1, "and": 2, "unless": 2, **dict.fromkeys(COMPARISONS, 3), "+": 4, "-": 4, "*": 5, "/": 5, "%": 5,
+    "or": 1, "and": 2, "unless": 2, **dict.fromkeys((*COMPARISONS, *TRIMS), 3), "+": 4, "-": 4, "*": 5, "/": 5, "%": 5,
     "atan2": 5, "^": 6,
 }  # fmt: skip
 _SIGN_PRECEDENCE = 5
+_INFO_CALL = "call to function 'info'"
 
 
-def parse(text: str) -> Node:
-    """Return the tree of a PromQL expression.
+def parse(text: str, *, legacy: bool = False) -> Node:
+    """Return the tree of a PromQL expression; with `legacy` the names that Prometheus 2 had for functions are known.
 
     Raises
     ------
@@ -49,7 +54,7 @@ def parse(text: str) -> Node:
         If the text is not an expression or its types do not fit; the message says what was found, what was expected
         and where.
     """
-    parser = Parser(text)
+    parser = Parser(text, legacy=legacy)
     if parser.token.kind == "end":
         raise parser.error("no expression found in input", parser.token)
     node = parser.expression(0)
@@ -61,8 +66,11 @@ def parse(text: str) -> Node:
 class Parser:
     """State of one parse: the tokens and where we are in them."""
 
-    def __init__(self, text: str) -> None:
+    max_depth = MAX_DEPTH
+
+    def __init__(self, text: str, *, legacy: bool = False) -> None:
         self.text = text
+        self.legacy = legacy
         self.tokens = tokenize(text)
         self.at = 0
         self.depth = 0
@@ -162,8 +170,39 @@ class Parser:
                 f"label {both[0]!r} must not occur in ON and GROUP clause at once", self.tokens[self.at - 1]
             )
         cards = {"": "one-to-one", "group_left": "many-to-one", "group_right": "one-to-many"}
-        card = cards[side]
-        return ast.VectorMatching(word == "on", labels, card, include), bool(word)  # type: ignore[arg-type]
+        fills = self.fills()
+        if fills and op in SET_OPERATORS:
+            raise self.error("filling in missing series not allowed for set operators", self.tokens[self.at - 1])
+        matching = ast.VectorMatching(
+            on=word == "on",
+            labels=labels,
+            card=cards[side],  # type: ignore[arg-type]
+            include=include,
+            fill_left=fills.get("left"),
+            fill_right=fills.get("right"),
+        )
+        return matching, bool(word)
+
+    def fills(self) -> dict[str, float]:
+        """Parse `fill(number)`, or `fill_left(number)` and `fill_right(number)` in any order."""
+        out: dict[str, float] = {}
+        while self.tokens[min(self.at + 1, len(self.tokens) - 1)].text == "(":
+            word = self.accept_word("fill", "fill_left", "fill_right")
+            sides = ("left", "right") if word == "fill" else (word.removeprefix("fill_"),)
+            if not word:
+                break
+            if out.keys() & set(sides):
+                raise self.error(f"unexpected {word} after another fill", self.tokens[self.at - 1])
+            self.expect("(", "fill modifier")
+            sign = -1.0 if self.accept("-") else 1.0
+            self.accept("+")
+            token = self.token
+            named = token.kind == "name" and token.text.lower() in ("inf", "nan")
+            if token.kind not in ("number", "duration") and not named:
+                raise self.error(f"unexpected {token} in fill modifier, expected number", token)
+            out |= dict.fromkeys(sides, sign * self.literal().value)
+            self.expect(")", "fill modifier")
+        return out
 
     def check_binary(self, node: ast.Binary, operator: Token, matching_given: bool) -> None:
         """Raise unless the two sides fit the operator."""
@@ -176,6 +215,10 @@ class Parser:
             raise self.error("comparisons between scalars must use BOOL modifier", operator)
         if matching_given and "scalar" in types:
             raise self.error("vector matching only allowed between instant vectors", operator)
+        if node.op in TRIMS and types == ("scalar", "scalar"):
+            raise self.error(f"operator {node.op!r} not allowed for Scalar operations", operator)
+        if "scalar" in types and (node.matching.fill_left is not None or node.matching.fill_right is not None):
+            raise self.error("filling in missing series only allowed between instant vectors", operator)
 
     def primary(self) -> Node:
         """Parse a literal, a parenthesis, a call, an aggregation or a selector."""
@@ -207,7 +250,7 @@ class Parser:
             return ast.Number(value, token.start, token.end)
         return selectors.vector(self)
 
-    def literal(self) -> Node:
+    def literal(self) -> ast.Number:
         """Parse a number; a duration stands for its seconds."""
         token = self.next()
         if token.kind == "duration":
@@ -228,13 +271,16 @@ class Parser:
                 self.expect(",", context)
                 if self.token.text == ")":
                     raise self.error(f"unexpected ')' after a comma in {context}", self.token)
-            args.append(self.expression(0))
+            bare = context == _INFO_CALL and bool(args) and self.token.text == "{"
+            args.append(selectors.vector(self, any_matcher=True) if bare else self.expression(0))
+            if context == _INFO_CALL and len(args) > 1 and not bare:
+                raise self.error("expected label selectors only in braces", args[-1])
         return args
 
     def call(self) -> Node:
         """Parse a function call and check its arguments."""
         token = self.next()
-        name = token.text
+        name = signatures.LEGACY.get(token.text, token.text) if self.legacy else token.text
         signature = signatures.FUNCTIONS.get(name)
         if signature is None:
             near = closest(name, signatures.FUNCTIONS)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workbench.errors import QueryError
-from workbench.query.promql import ast
+from workbench.query.promql import ast, durations
 from workbench.query.promql.ast import Node
 from workbench.query.promql.lexer import Token, duration, number
 from workbench.signals import Matcher
@@ -35,8 +35,8 @@ def label_list(parser: Parser) -> tuple[str, ...]:
     return tuple(names)
 
 
-def vector(parser: Parser) -> ast.VectorSelector:
-    """Parse `name{matchers}`, `name` or `{matchers}`."""
+def vector(parser: Parser, *, any_matcher: bool = False) -> ast.VectorSelector:
+    """Parse `name{matchers}`, `name` or `{matchers}`; with `any_matcher` all of them may match the empty string."""
     first = parser.token
     matchers: list[Matcher] = []
     if first.kind == "name":
@@ -50,7 +50,7 @@ def vector(parser: Parser) -> ast.VectorSelector:
     if first.kind == "name" and sum(m.name == "metric" for m in matchers) > 1:
         names = [m.value for m in matchers if m.name == "metric"]
         raise parser.error(f"metric name must not be set twice: {names[0]!r} or {names[1]!r}", first)
-    if all(_matches_empty(m) for m in matchers):
+    if not any_matcher and all(_matches_empty(m) for m in matchers):
         raise parser.error("vector selector must contain at least one non-empty matcher", first)
     return ast.VectorSelector(tuple(matchers), first.start, parser.end())
 
@@ -90,7 +90,10 @@ def postfix(parser: Parser, node: Node) -> Node:
             node = _range(parser, node, token)
         elif token.kind == "name" and token.text.lower() == "offset":
             parser.at += 1
-            node = _offset(parser, node, token, _signed_duration(parser, "offset"))
+            node = _offset(parser, node, token, durations.offset(parser))
+        elif token.kind == "name" and token.text.lower() in ("anchored", "smoothed"):
+            parser.at += 1
+            node = _mode(parser, node, token)
         elif parser.accept("@"):
             node = _at(parser, node, token)
         else:
@@ -98,42 +101,43 @@ def postfix(parser: Parser, node: Node) -> Node:
 
 
 def _range(parser: Parser, node: Node, token: Token) -> Node:
-    length = _signed_duration(parser, "range or subquery")
-    if length <= 0:
-        raise parser.error("duration must be greater than 0", token)
+    length = durations.bracketed(parser, "subquery or range selector")
     if parser.accept(":"):
-        step = 0 if parser.token.text == "]" else _signed_duration(parser, "subquery")
-        if step < 0 or (step == 0 and parser.tokens[parser.at - 1].text != ":"):
-            raise parser.error("duration must be greater than 0", token)
-        parser.expect("]", "subquery selector")
+        step = 0 if parser.token.text == "]" else durations.bracketed(parser, "subquery selector")
+        _close(parser, "subquery selector", '"]"')
         if node.type not in ("vector", "scalar"):
             raise parser.error(f"subquery is only allowed on instant vector, got {node.type} instead", node)
         return ast.Subquery(node, length, step, node.start, parser.end())
-    parser.expect("]", "subquery or range")
+    _close(parser, "subquery or range", '":" or "]"')
     if not isinstance(node, ast.VectorSelector):
         raise parser.error("ranges only allowed for vector selectors", token)
-    if node.offset or node.at is not None:
-        what = "offset" if node.offset else "@"
+    if node.offset or node.at is not None or node.mode:
+        what = "offset" if node.offset else "@" if node.at is not None else node.mode
         raise parser.error(f"no {what} modifiers allowed before range", token)
     return ast.MatrixSelector(node, length, node.start, parser.end())
 
 
-def _signed_duration(parser: Parser, context: str) -> int:
-    sign = -1 if parser.accept("-") else 1
-    parser.accept("+")
-    token = parser.next()
-    length: int | None = None
-    if token.kind == "duration":
-        length = duration(token.text)
-    elif token.kind == "number":
-        seconds = number(token.text)
-        length = None if seconds is None or abs(seconds) > 9e9 else round(seconds * 1e9)
-    if length is None:
-        raise parser.error(f"unexpected {token} in {context}, expected duration", token)
-    return sign * length
+def _close(parser: Parser, context: str, expected: str) -> None:
+    if not parser.accept("]"):
+        raise parser.error(f"unexpected {parser.token} in {context}, expected {expected}", parser.token)
 
 
-def _offset(parser: Parser, node: Node, token: Token, length: int) -> Node:
+def _mode(parser: Parser, node: Node, token: Token) -> Node:
+    mode = token.text.lower()
+    selector = node.vector if isinstance(node, ast.MatrixSelector) else node
+    if not isinstance(selector, ast.VectorSelector):
+        raise parser.error(
+            f"{mode} modifier must be preceded by an instant vector selector or range vector selector", token
+        )
+    if selector.mode:
+        raise parser.error("anchored and smoothed modifiers cannot be used together, nor twice", token)
+    if mode == "anchored" and selector is node:
+        raise parser.error("anchored modifier must be preceded by a range vector selector", token)
+    selector = replace(selector, mode=mode, end=parser.end())
+    return replace(node, vector=selector, end=parser.end()) if isinstance(node, ast.MatrixSelector) else selector
+
+
+def _offset(parser: Parser, node: Node, token: Token, length: ast.Length) -> Node:
     if isinstance(node, ast.MatrixSelector):
         return replace(node, vector=_offset(parser, node.vector, token, length), end=parser.end())  # type: ignore[arg-type]
     if not isinstance(node, ast.VectorSelector | ast.Subquery):

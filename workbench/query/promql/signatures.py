@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from workbench.query.promql.ast import ValueType
 
-__all__ = ["AGGREGATIONS", "FUNCTIONS", "PARAMETER", "Signature"]
+__all__ = ["AGGREGATIONS", "FUNCTIONS", "LEGACY", "PARAMETER", "Signature"]
 
 
 class Signature(NamedTuple):
@@ -62,6 +62,11 @@ FUNCTIONS: Final[dict[str, Signature]] = {
     **dict.fromkeys(("min_of", "max_of"), Signature(("scalar", "scalar"), "scalar")),
     "histogram_quantile": Signature(("scalar", "vector")),
     "histogram_fraction": Signature(("scalar", "scalar", "vector")),
+    "histogram_quantiles": Signature(("vector", "string", "scalar"), repeats=True),
+    **dict.fromkeys(
+        ("histogram_avg", "histogram_count", "histogram_sum", "histogram_stddev", "histogram_stdvar"), _VECTOR
+    ),
+    "info": Signature(("vector", "vector"), optional=1),
     "label_replace": Signature(("vector", "string", "string", "string", "string")),
     "label_join": Signature(("vector", "string", "string", "string"), optional=1, repeats=True),
     "sort_by_label": Signature(("vector", "string"), optional=1, repeats=True),
@@ -69,12 +74,17 @@ FUNCTIONS: Final[dict[str, Signature]] = {
 }  # fmt: skip
 """Every function there is."""
 
+LEGACY: Final = {"holt_winters": "double_exponential_smoothing"}
+"""Functions of Prometheus 2 that have another name now."""
+
 AGGREGATIONS: Final = (
     "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values",
+    "limitk", "limit_ratio",
 )  # fmt: skip
 """Every aggregation there is."""
 
 PARAMETER: Final[dict[str, ValueType]] = {
     "topk": "scalar", "bottomk": "scalar", "quantile": "scalar", "count_values": "string",
+    "limitk": "scalar", "limit_ratio": "scalar",
 }  # fmt: skip
 """Type of the parameter of aggregations that have one."""

@@ -1,8 +1,8 @@
 """What flows between the nodes of an expression: label tables, instant vectors and ragged ranges.
 
 An instant vector is one block for all steps: `values` and `present`, both (series, steps). A value may be NaN and
-present; an absent one is NaN in the result. Labels have their Prometheus names here (`__name__`); an absent label is
-"".
+present; an absent one is NaN in the result. Where some values are native histograms, `rows` beside it says which row of
+`pool` each is. Labels have their Prometheus names here (`__name__`); an absent label is "".
 """
 
 from __future__ import annotations
@@ -15,16 +15,33 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import QueryError
-from workbench.signals import Samples
+from workbench.signals import Histograms, Samples, concat_histograms
 from workbench.signals.names import from_prometheus, to_prometheus
 
-__all__ = ["NAME", "Bools", "Floats", "Ints", "Labels", "Ranges", "Scalar", "Text", "Value", "Vector", "distinct"]
+__all__ = [
+    "METADATA",
+    "NAME",
+    "Bools",
+    "Floats",
+    "Ints",
+    "Labels",
+    "Scalar",
+    "Text",
+    "Vector",
+    "any_step",
+    "distinct",
+    "places",
+    "pooled",
+]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 NAME = "__name__"
+
+METADATA = (NAME, "__type__", "__unit__")
+"""Labels that say what a metric is: what changes its meaning takes them away."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +127,9 @@ class Vector:
         Series whose metric name goes at the end of the evaluation.
     ordered : bool
         Whether the order of the rows is part of the result.
+    rows : ndarray of int64, shape (n, t), optional
+        Row of `pool` of a value that is a histogram, -1 for a number; absent when all are numbers.
+    pool : Histograms, optional
     """
 
     labels: Labels
@@ -117,11 +137,47 @@ class Vector:
     present: Bools
     drop_name: Bools
     ordered: bool = False
+    rows: Ints | None = None
+    pool: Histograms | None = None
 
     @classmethod
     def build(cls, labels: Labels, values: Floats, present: Bools) -> Vector:
         """Return a vector that keeps its names."""
         return cls(labels, values, present, np.zeros(labels.n, bool))
+
+    @property
+    def histogram(self) -> Bools:
+        """Which values are histograms, shape (n, t)."""
+        return np.zeros(self.present.shape, bool) if self.rows is None else self.present & (self.rows >= 0)
+
+    def cells(self) -> tuple[Ints, Ints, Ints, Histograms]:
+        """Return series, step and row of every histogram, series by series, and the histograms."""
+        if self.rows is None or self.pool is None:
+            raise QueryError("the vector holds no histogram.")
+        series, step = np.nonzero(self.histogram)
+        return series.astype(np.int64), step.astype(np.int64), self.rows[series, step], self.pool
+
+    def with_cells(self, series: Ints, step: Ints, pool: Histograms | None) -> Vector:
+        """Return the vector with the histograms of `pool` at these places and nowhere else."""
+        if pool is None or not len(pool):
+            return replace(self, rows=None, pool=None)
+        rows = np.full(self.present.shape, -1, np.int64)
+        rows[series, step] = np.arange(len(pool), dtype=np.int64)
+        present = self.present.copy()
+        present[series, step] = True
+        values = self.values.copy()
+        values[series, step] = 0.0
+        return replace(self, values=values, present=present, rows=rows, pool=pool)
+
+    def numbers(self) -> Vector:
+        """Return the vector without its histograms."""
+        return (
+            self if self.rows is None else replace(self, present=self.present & (self.rows < 0), rows=None, pool=None)
+        )
+
+    def masked(self, present: Bools) -> Vector:
+        """Return the vector with fewer values present."""
+        return replace(self, present=self.present & present, ordered=False)
 
     def take(self, rows: Ints) -> Vector:
         """Return the series at `rows`, in that order."""
@@ -131,6 +187,7 @@ class Vector:
             values=self.values[rows],
             present=self.present[rows],
             drop_name=self.drop_name[rows],
+            rows=None if self.rows is None else self.rows[rows],
         )
 
     def compact(self) -> Vector:
@@ -139,8 +196,9 @@ class Vector:
         return self if some.all() else self.take(np.flatnonzero(some))
 
     def mapped(self, values: Floats) -> Vector:
-        """Return the vector with new values, its names to be dropped."""
-        return replace(self, values=values, drop_name=np.ones(self.labels.n, bool), ordered=False)
+        """Return the vector with new values, all numbers, its names to be dropped."""
+        out = self.numbers()
+        return replace(out, values=values, drop_name=np.ones(self.labels.n, bool), ordered=False)
 
     def finished(self) -> Vector:
         """Return the vector after names are dropped and series with equal labels are one.
@@ -151,9 +209,10 @@ class Vector:
             If two series with equal labels are present at one step.
         """
         out = self.compact()
-        if out.drop_name.any() and NAME in out.labels.columns:
-            names = np.where(out.drop_name, "", out.labels.columns[NAME]).astype(object)
-            out = replace(out, labels=out.labels.with_column(NAME, names))
+        for name in METADATA if out.drop_name.any() else ():
+            if name in out.labels.columns:
+                kept = np.where(out.drop_name, "", out.labels.columns[name]).astype(object)
+                out = replace(out, labels=out.labels.with_column(name, kept))
         return out.merged()
 
     def merged(self) -> Vector:
@@ -170,7 +229,37 @@ class Vector:
                 f"vector cannot contain metrics with the same labelset: {self.labels.text(row)} is there twice."
             )
         values = np.add.reduceat(np.where(self.present, self.values, 0.0)[order], starts, axis=0)
-        return Vector(self.labels.take(first), values, count > 0, self.drop_name[first], self.ordered)
+        rows = self.rows
+        if rows is not None:
+            rows = np.maximum.reduceat(np.where(self.present, rows, -1)[order], starts, axis=0)
+        return replace(
+            self, labels=self.labels.take(first), values=values, present=count > 0, drop_name=self.drop_name[first],
+            rows=rows,
+        )  # fmt: skip
+
+
+def any_step(flags: Bools) -> Bools:
+    """Return for which series something holds at any step."""
+    return np.asarray(flags.any(axis=1))
+
+
+def places(flags: Bools) -> tuple[Ints, Ints]:
+    """Return series and step of every cell where something holds, series by series."""
+    series, step = np.nonzero(flags)
+    return series.astype(np.int64), step.astype(np.int64)
+
+
+def pooled(parts: Sequence[Vector]) -> tuple[list[Ints] | None, Histograms | None]:
+    """Return the rows of every vector in one pool, or None twice when all values are numbers."""
+    pools = [part.pool for part in parts if part.pool is not None]
+    if not pools:
+        return None, None
+    rows, shift = [], 0
+    for part in parts:
+        own = np.full(part.present.shape, -1, np.int64) if part.rows is None else part.rows
+        rows.append(np.where(own >= 0, own + shift, -1))
+        shift += 0 if part.pool is None else len(part.pool)
+    return rows, concat_histograms(pools)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,51 +274,3 @@ class Text:
     """A string."""
 
     value: str
-
-
-@dataclass(frozen=True, eq=False)
-class Ranges:
-    """A range vector at every step: ragged samples and, per series and step, the half-open slice inside the window.
-
-    Attributes
-    ----------
-    labels : Labels
-    time : ndarray of int64, shape (m,)
-        Nanoseconds; no stale markers.
-    value : ndarray of float64, shape (m,)
-    offsets : ndarray of int64, shape (n + 1,)
-    low, high : ndarray of int64, shape (n, t)
-        Samples `low` to `high` lie in the window.
-    begin, end : ndarray of int64, shape (t,)
-        The window `(begin, end]`, nanoseconds.
-    steps : ndarray of int64, shape (t,)
-        The steps of the query, before `offset` and `@`.
-    drop_name : ndarray of bool, shape (n,)
-    """
-
-    labels: Labels
-    time: Ints
-    value: Floats
-    offsets: Ints
-    low: Ints
-    high: Ints
-    begin: Ints
-    end: Ints
-    steps: Ints
-    drop_name: Bools
-
-    @property
-    def seconds(self) -> float:
-        """Length of the window, seconds."""
-        return float(self.end[0] - self.begin[0]) / 1e9
-
-    def previous_differs(self, differs: Bools) -> Ints:
-        """Return running counts of samples that differ from the one before in the same series, shape (m,)."""
-        counted = np.concatenate([[False], differs]) if len(self.value) else np.zeros(0, bool)
-        firsts = self.offsets[:-1]
-        counted[firsts[firsts < len(self.value)]] = False
-        return np.cumsum(counted, dtype=np.int64)
-
-
-Value = Vector | Scalar | Text | Ranges
-"""What a node evaluates to."""

@@ -1,6 +1,6 @@
 """Windows over ragged samples, for all series and all steps at once.
 
-`positions` finds window borders by counting samples per step instead of searching: O(samples + series x steps).
+`positions` finds window borders by two pointers, or by counting samples per step: O(samples + series x steps).
 `totals` sums every window without prefix sums, whose differences would lose precision.
 """
 
@@ -13,10 +13,19 @@ import numpy.typing as npt
 
 from workbench.query.promql.values import Floats, Ints
 
-__all__ = ["blocks", "compensated", "expand", "positions", "reduce", "totals"]
+__all__ = ["added", "blocks", "compensated", "expand", "heavy", "positions", "reduce", "totals"]
 
 BLOCK = 1 << 16
 """Cells worked on at once, so that temporaries stay small."""
+
+
+HEAVY = 400_000
+"""Samples and cells from which compiled loops pay; below, their loading costs more than they save."""
+
+
+def heavy(size: int) -> bool:
+    """Return whether work of this size is worth a compiled loop."""
+    return size >= HEAVY
 
 
 def positions(time: Ints, offsets: Ints, at: Ints) -> Ints:
@@ -35,6 +44,12 @@ def positions(time: Ints, offsets: Ints, at: Ints) -> Ints:
     ndarray of int64, shape (n, t)
     """
     n, t = len(offsets) - 1, len(at)
+    if heavy(len(time) + n * t):
+        from workbench.query.promql.kernels import borders
+
+        found = np.empty((n, t), np.int64)
+        borders(time, offsets, at, found)
+        return found
     if t > 1 and at[0] < at[-1] and (np.diff(at) == at[1] - at[0]).all():
         step = np.clip(-((at[0] - time) // (at[1] - at[0])), 0, t)
     else:
@@ -92,6 +107,13 @@ def totals(value: Floats, low: Ints, high: Ints) -> Floats:
     return out
 
 
+def added(x: Floats, total: Floats, lost: Floats) -> tuple[Floats, Floats]:
+    """Return sums, and what their rounding lost, with one more term each, as Neumaier has it."""
+    new = total + x
+    error = np.where(np.abs(total) >= np.abs(x), (total - new) + x, (x - new) + total)
+    return new, np.where(np.isinf(new), 0.0, lost + error)
+
+
 def compensated(value: Floats, low: Ints, high: Ints) -> Floats:
     """Return window sums with Neumaier's compensation: a loop over the place in the window, all windows at once."""
     total, lost = np.zeros(len(low)), np.zeros(len(low))
@@ -99,10 +121,7 @@ def compensated(value: Floats, low: Ints, high: Ints) -> Floats:
         for k in range(int((high - low).max(initial=0))):
             live = low + k < high
             x = np.where(live, value[np.where(live, low + k, 0)], 0.0)
-            new = total + x
-            error = np.where(np.abs(total) >= np.abs(x), (total - new) + x, (x - new) + total)
-            lost += np.where(np.isinf(new), 0.0, error)
-            total = new
+            total, lost = added(x, total, lost)
         return np.asarray(np.where(np.isinf(total), total, total + lost))
 
 
