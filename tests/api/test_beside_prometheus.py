@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import Prometheus
+from tests.live_prometheus import Prometheus
 from workbench.api import Serving
 
 END = 1795424883.111

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 import workbench
-from tests.api.conftest import Prometheus
 from tests.benchmarks.serving import free_port
+from tests.live_prometheus import Prometheus
 from tests.sources.remote_write_schema import newer, older
 from workbench.api import Serving
 from workbench.session import Bench

@@ -160,7 +160,7 @@ def test_writers_and_readers_at_once(tmp_path: Path) -> None:
         done = threading.Event()
 
         def write(writer: int) -> None:
-            for i in range(25):
+            for i in range(10):
                 at = T0 + 1000 * i
                 rows = [
                     ([("__name__", "x"), ("writer", str(writer)), ("n", str(n))], [(at, float(i))]) for n in range(20)
@@ -187,7 +187,7 @@ def test_writers_and_readers_at_once(tmp_path: Path) -> None:
         for thread in readers:
             thread.join()
         assert wrong == []
-        assert len(bench.samples("x")) == 4 * 25 * 20
+        assert len(bench.samples("x")) == 4 * 10 * 20
 
 
 def test_the_command_serves_and_stops(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import workbench
-from tests.api.conftest import *  # noqa: F403 - the live server
-from tests.api.conftest import Prometheus
+from tests.live_prometheus import Prometheus
 from tests.sources.test_tsdb import STALE, held
 from workbench.errors import InvalidInput, SourceError
 from workbench.signals import Matcher, check_samples

@@ -18,8 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.api.conftest import *  # noqa: F403 - the live server
-from tests.api.conftest import Prometheus
+from tests.live_prometheus import Prometheus
 from tests.sources.remote_write_schema import CLASSES
 from workbench.codecs.prometheus_chunk import padded
 from workbench.codecs.prometheus_histogram import HistogramChunks, read_histogram_chunks
@@ -231,7 +230,7 @@ def test_a_flipped_bit_changes_one_chunk_at_most(block: tuple[Path, dict[str, An
     index = read_index(where / "index", ReadOptions(), Counter())
     found = Segments(where / "chunks", index.chunk).load(index.chunk, slice(None))
     rng = np.random.default_rng(2)
-    for _ in range(300):
+    for _ in range(100):
         data = found.data.copy()
         i = int(rng.integers(len(found.begin)))
         at = int(rng.integers(found.begin[i], found.end[i]))
