@@ -107,7 +107,12 @@ class Chunks:
         self.bytes += 8 * int(index.count.sum()) if self._keeps else 0
 
     def fill(
-        self, rows: npt.NDArray[np.intp], at: _Ints, time: _Ints | None, value: npt.NDArray[np.float64]
+        self,
+        rows: npt.NDArray[np.intp],
+        at: _Ints,
+        time: _Ints | None,
+        value: npt.NDArray[np.float64],
+        span: tuple[_Ints, _Ints] | None = None,
     ) -> npt.NDArray[np.intp]:
         """Decode chunk `rows[i]` into `time` and `value` from position `at[i]` on.
 
@@ -120,18 +125,37 @@ class Chunks:
         time : ndarray of int64 or None
             Left out when only values are wanted.
         value : ndarray of float64
+        span : tuple of ndarray of int64, optional
+            The first sample wanted of each chunk and the one behind the last, as `within` returns them.
 
         Returns
         -------
         ndarray of int
             Positions in `rows` of damaged chunks; their samples are not to be used.
         """
-        count = self.index.count[self.index.group[rows]]
-        wrong = self.unpack(rows, np.zeros(len(rows), np.int64), count, at, value)
+        group = self.index.group[rows]
+        begin, end = span or (np.zeros(len(rows), np.int64), self.index.count[group])
+        wrong = self.unpack(rows, begin, end, at, value)
         if time is not None:
-            times = np.array(self._fill_times(self.index.group[rows], at, time), np.intp)
+            times = np.array(self._fill_times(group, begin, end, at, time), np.intp)
             wrong = np.unique(np.concatenate([wrong, times]))
         return wrong
+
+    def within(self, rows: npt.NDArray[np.intp], start: int, end: int) -> tuple[_Ints, _Ints]:
+        """Return which samples of chunks lie in [start, end): the first, and the one behind the last.
+
+        Of chunks whose timestamps are damaged all samples are named, so that `fill` tells of them.
+        """
+        index = self.index
+        groups, of = np.unique(index.group[rows], return_inverse=True)
+        low, high = np.zeros(len(groups), np.int64), index.count[groups]
+        cut = (index.t_min[groups] < start) | (index.t_max[groups] >= end)
+        for i in np.flatnonzero(cut).tolist():
+            try:
+                low[i], high[i] = np.searchsorted(self.times(int(groups[i])), [start, end])
+            except StoreError:
+                continue
+        return low[of], high[of]
 
     def unpack(
         self, rows: npt.NDArray[np.intp], begin: _Ints, end: _Ints, target: _Ints, out: npt.NDArray[np.float64]
@@ -207,10 +231,11 @@ class Chunks:
             self._times[group] = out
         return out
 
-    def _fill_times(self, group: npt.NDArray[np.int32], at: _Ints, time: _Ints) -> list[int]:
+    def _fill_times(self, group: npt.NDArray[np.int32], begin: _Ints, end: _Ints, at: _Ints, time: _Ints) -> list[int]:
         known: dict[int, _Ints | None] = {}
         wrong = []
-        for i, (g, a) in enumerate(zip(group.tolist(), at.tolist(), strict=True)):
+        given = (a.tolist() for a in (group, begin, end, at))
+        for i, (g, first, last, a) in enumerate(zip(*given, strict=True)):
             if g not in known:
                 try:
                     known[g] = self.times(g)
@@ -220,7 +245,7 @@ class Chunks:
             if found is None:
                 wrong.append(i)
             else:
-                time[a : a + len(found)] = found
+                time[a : a + last - first] = found[first:last]
         return wrong
 
     def damaged(self, rows: npt.NDArray[np.intp], names: Callable[[_Ints], list[str]]) -> str:
