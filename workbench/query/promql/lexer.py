@@ -13,7 +13,7 @@ from typing import Final
 
 from workbench.errors import QueryError
 
-__all__ = ["MAX_LENGTH", "Token", "duration", "number", "tokenize"]
+__all__ = ["MAX_LENGTH", "Token", "duration", "number", "quoted", "tokenize"]
 
 MAX_LENGTH = 100_000
 """Longest expression accepted, characters."""
@@ -55,7 +55,16 @@ class Token:
 
     def __str__(self) -> str:
         """Return what an error message calls this token."""
-        return "the end of the expression" if self.kind == "end" else repr(self.text)
+        if self.kind == "end":
+            return "end of input"
+        kind = "" if self.kind == "op" else "identifier " if self.kind == "name" else f"{self.kind} "
+        return kind + quoted(self.text)
+
+
+def quoted(text: str) -> str:
+    """Return text as error messages quote it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def tokenize(text: str) -> list[Token]:
