@@ -117,6 +117,8 @@ def test_positions():
         ("(x)[5m]", "ranges only allowed for vector selectors", 3),
         ("x[5m][5m:1m]", "subquery is only allowed on instant vector", 0),
         ("x[0s]", "greater than 0", 2),
+        ("x[1.5m]", 'bad number or duration syntax: "1.5m"', 2),
+        ("1and x", 'bad number or duration syntax: "1and"', 0),
         ("1 offset 5m", "offset modifier must be preceded", 2),
         ("1 == 1", "must use BOOL modifier", 2),
         ("1 and 1", "not allowed in binary scalar", 2),
