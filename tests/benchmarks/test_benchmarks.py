@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -170,15 +169,3 @@ def test_the_whole_suite_on_a_little_data(shared_data: Path, tmp_path: Path) -> 
     assert not [name for name in bench_store.SECTIONS if "left out" in figures[name]]
     assert any(line.startswith("\n## Targets") for line in said)
     json.dumps(figures)
-
-
-def test_promql_is_measured_beside_prometheus_with_equal_answers(tmp_path: Path) -> None:
-    from tests.benchmarks import bench_promql
-
-    asked = Namespace(series=20, step=600, best=1, only="rate [5m]", store=True)
-    (row,) = bench_promql.figures(asked, tmp_path)
-    assert row["decoded"] > 0 < row["store"]
-    if "prometheus" not in row:
-        pytest.skip("no Prometheus and promtool here")
-    assert row["difference"] < 1e-12
-    assert "rate [5m], summed" in bench_promql.report([row])

@@ -267,7 +267,7 @@ def test_durations_are_worked_out(expr, start, end, wants):
         ("x_total[1m / 0]", "division by zero", 11),
         ("x_total[step() - 1m]", "duration must be greater than 0", 15),
         ("x_total[5m", 'expected ":" or "]"', 10),
-        ("x_total offset (1m", "expected ')'", 18),
+        ("x_total offset (1m", 'expected ")"', 18),
         ("x_total[1m] anchored smoothed", "cannot be used together", 21),
         ("x_total + fill(0) fill(1) x_total", "after another fill", 18),
         ("1 + fill(0) x_total", "only allowed between instant vectors", 2),

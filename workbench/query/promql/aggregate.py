@@ -185,9 +185,9 @@ def _check_whole(k: Floats) -> None:
         raise QueryError("Parameter value is NaN: k of topk, bottomk and limitk must be a number.")
     low, high = k.min(initial=0), k.max(initial=0)
     if low <= -(2.0**63):
-        raise QueryError(f"Scalar value {low} underflows int64: k must be larger.")
+        raise QueryError(f"Scalar value {number_text(float(low))} underflows int64: k must be larger.")
     if high >= 2.0**63:
-        raise QueryError(f"Scalar value {high} overflows int64: k must be smaller.")
+        raise QueryError(f"Scalar value {number_text(float(high))} overflows int64: k must be smaller.")
 
 
 def _limitk(vector: Vector, grouping: tuple[str, ...], k: Floats, *, without: bool) -> Vector:

@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["borders", "compiled", "extrapolated", "extremes", "group_sums", "quantiles", "regressions", "variances"]
+__all__ = [
+    "borders",
+    "compiled",
+    "extrapolated",
+    "extremes",
+    "group_sums",
+    "quantiles",
+    "regressions",
+    "sums",
+    "variances",
+]
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -174,6 +184,30 @@ def _added(x: Any, total: Any, lost: Any) -> Any:
     if abs(total) >= abs(x):
         return new, lost + ((total - new) + x)
     return new, lost + ((x - new) + total)
+
+
+@compiled
+def sums(value: Any, low: Any, high: Any, out: Any) -> None:
+    """Put into `out` the sum of flat windows; where terms nearly cancel or overflow, with compensation."""
+    for w in range(len(low)):
+        k, stop = low[w], high[w]
+        a, b, c, d, size = 0.0, 0.0, 0.0, 0.0, 0.0
+        while k + 4 <= stop:
+            a, b, c, d = a + value[k], b + value[k + 1], c + value[k + 2], d + value[k + 3]
+            size += (abs(value[k]) + abs(value[k + 1])) + (abs(value[k + 2]) + abs(value[k + 3]))
+            k += 4
+        total = (a + b) + (c + d)
+        while k < stop:
+            total += value[k]
+            size += abs(value[k])
+            k += 1
+        if abs(total) >= 1e-2 * size and not np.isinf(size):
+            out[w] = total
+            continue
+        total, lost = 0.0, 0.0
+        for k in range(low[w], stop):
+            total, lost = _added(value[k], total, lost)
+        out[w] = total if np.isinf(total) else total + lost
 
 
 @compiled

@@ -13,7 +13,7 @@ from typing import Final
 
 from workbench.errors import QueryError
 
-__all__ = ["MAX_LENGTH", "Token", "duration", "number", "tokenize"]
+__all__ = ["MAX_LENGTH", "Token", "duration", "number", "quoted", "tokenize"]
 
 MAX_LENGTH = 100_000
 """Longest expression accepted, characters."""
@@ -35,6 +35,7 @@ _TOKEN: Final = re.compile(
     |(?P<op>==|!=|<=|>=|</|>/|=~|!~|[-+*/%^()\[\]{},@=<>:])""",
     re.VERBOSE | re.ASCII,
 )
+_WORD: Final = re.compile(r"\w+", re.ASCII)
 _ESCAPE: Final = re.compile(
     r"\\(?:([abfnrtv\\'\"])|x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.)|$)", re.DOTALL
 )
@@ -55,7 +56,16 @@ class Token:
 
     def __str__(self) -> str:
         """Return what an error message calls this token."""
-        return "the end of the expression" if self.kind == "end" else repr(self.text)
+        if self.kind == "end":
+            return "end of input"
+        kind = "" if self.kind == "op" else "identifier " if self.kind == "name" else f"{self.kind} "
+        return kind + quoted(self.text)
+
+
+def quoted(text: str) -> str:
+    """Return text as error messages quote it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def tokenize(text: str) -> list[Token]:
@@ -83,6 +93,8 @@ def tokenize(text: str) -> list[Token]:
             kind, end = "op", at + 1
         if kind == "op":
             brackets += {"[": 1, "]": -1}.get(text[at], 0)
+        if kind in ("number", "duration") and (more := _WORD.match(text, end)):
+            raise QueryError(f"bad number or duration syntax: {quoted(text[at : more.end()])}", text, at)
         if kind in ("raw", "string"):
             tokens.append(Token("string", text[at:end], at, end, _unquote(text, at, end, raw=kind == "raw")))
         elif kind != "space":

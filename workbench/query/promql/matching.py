@@ -56,9 +56,10 @@ def pair(many: Vector, one: Vector, groups: tuple[Ints, Ints, Labels], side: str
     count = seen(one.present, one_group, names.n)
     twice = (count > 1) & many.present.any(axis=0)
     if twice.any():
-        group = int(np.flatnonzero(twice.any(axis=1))[0])
-        rows = np.flatnonzero(one_group == group)[:2]
-        found = ", ".join(one.labels.text(int(row)) for row in rows)
+        step = int(np.flatnonzero(twice.any(axis=0))[0])
+        group = int(np.flatnonzero(twice[:, step])[0])
+        first, second = np.flatnonzero((one_group == group) & one.present[:, step])[:2]
+        found = ", ".join(one.labels.text(int(row), bare=False) for row in (second, first))
         raise QueryError(
             f"found duplicate series for the match group {names.text(group)} on the {side} hand-side of the operation:"
             f" [{found}];many-to-many matching not allowed: matching labels must be unique on one side"

@@ -21,7 +21,7 @@ from dataclasses import replace
 from workbench.errors import QueryError, closest
 from workbench.query.promql import ast, selectors, signatures
 from workbench.query.promql.ast import Node
-from workbench.query.promql.lexer import Token, duration, number, tokenize
+from workbench.query.promql.lexer import Token, duration, number, quoted, tokenize
 
 __all__ = ["COMPARISONS", "MAX_DEPTH", "SET_OPERATORS", "TRIMS", "Parser", "parse"]
 
@@ -42,7 +42,7 @@ _PRECEDENCE = {
     "atan2": 5, "^": 6,
 }  # fmt: skip
 _SIGN_PRECEDENCE = 5
-_INFO_CALL = "call to function 'info'"
+_INFO_CALL = 'call to function "info"'
 
 
 def parse(text: str, *, legacy: bool = False) -> Node:
@@ -59,7 +59,7 @@ def parse(text: str, *, legacy: bool = False) -> Node:
         raise parser.error("no expression found in input", parser.token)
     node = parser.expression(0)
     if parser.token.kind != "end":
-        raise parser.error(f"found {parser.token} where an operator or the end was expected", parser.token)
+        raise parser.error(f"unexpected {parser.token}, expected an operator or the end of input", parser.token)
     return node
 
 
@@ -103,11 +103,11 @@ class Parser:
             return self.next().text.lower()
         return ""
 
-    def expect(self, text: str, context: str) -> Token:
-        """Consume an operator or raise."""
+    def expect(self, text: str, context: str, wanted: str = "") -> Token:
+        """Consume an operator or raise; `wanted` is what else may stand there."""
         token = self.token
         if not self.accept(text):
-            raise self.error(f"unexpected {token} in {context}, expected {text!r}", token)
+            raise self.error(f"unexpected {token} in {context}, expected {wanted or quoted(text)}", token)
         return token
 
     def end(self) -> int:
@@ -164,10 +164,10 @@ class Parser:
         if side and self.token.text == "(" and self.token.kind == "op":
             include = selectors.label_list(self)
         if side and op in SET_OPERATORS:
-            raise self.error(f"no grouping allowed for {op!r} operation", self.tokens[self.at - 1])
+            raise self.error(f"no grouping allowed for {quoted(op)} operation", self.tokens[self.at - 1])
         if word == "on" and (both := sorted(set(labels) & set(include))):
             raise self.error(
-                f"label {both[0]!r} must not occur in ON and GROUP clause at once", self.tokens[self.at - 1]
+                f"label {quoted(both[0])} must not occur in ON and GROUP clause at once", self.tokens[self.at - 1]
             )
         cards = {"": "one-to-one", "group_left": "many-to-one", "group_right": "one-to-many"}
         fills = self.fills()
@@ -210,13 +210,13 @@ class Parser:
         if any(t not in ("scalar", "vector") for t in types):
             raise self.error("binary expression must contain only scalar and instant vector types", node)
         if node.op in SET_OPERATORS and "scalar" in types:
-            raise self.error(f"set operator {node.op!r} not allowed in binary scalar expression", operator)
+            raise self.error(f"set operator {quoted(node.op)} not allowed in binary scalar expression", operator)
         if node.op in COMPARISONS and types == ("scalar", "scalar") and not node.bool:
             raise self.error("comparisons between scalars must use BOOL modifier", operator)
         if matching_given and "scalar" in types:
             raise self.error("vector matching only allowed between instant vectors", operator)
         if node.op in TRIMS and types == ("scalar", "scalar"):
-            raise self.error(f"operator {node.op!r} not allowed for Scalar operations", operator)
+            raise self.error(f"operator {quoted(node.op)} not allowed for Scalar operations", operator)
         if "scalar" in types and (node.matching.fill_left is not None or node.matching.fill_right is not None):
             raise self.error("filling in missing series only allowed between instant vectors", operator)
 
@@ -236,7 +236,8 @@ class Parser:
             return selectors.vector(self)
         if token.kind != "name":
             raise self.error(
-                f"unexpected {token}; a number, a string, a selector, a function or '(' was expected", token
+                f"unexpected {token}; a number, a string, a selector, a function or an opening bracket was expected",
+                token,
             )
         following = self.tokens[self.at + 1]
         lower = token.text.lower()
@@ -268,9 +269,9 @@ class Parser:
         args: list[Node] = []
         while not self.accept(")"):
             if args:
-                self.expect(",", context)
+                self.expect(",", context, '"," or ")"')
                 if self.token.text == ")":
-                    raise self.error(f"unexpected ')' after a comma in {context}", self.token)
+                    raise self.error(f"unexpected {self.token} after a comma in {context}", self.token)
             bare = context == _INFO_CALL and bool(args) and self.token.text == "{"
             args.append(selectors.vector(self, any_matcher=True) if bare else self.expression(0))
             if context == _INFO_CALL and len(args) > 1 and not bare:
@@ -284,17 +285,16 @@ class Parser:
         signature = signatures.FUNCTIONS.get(name)
         if signature is None:
             near = closest(name, signatures.FUNCTIONS)
-            hint = f"; did you mean {near!r}?" if near else ""
-            raise self.error(
-                f"unknown function with name {name!r}{hint} Known are {', '.join(sorted(signatures.FUNCTIONS))}", token
-            )
-        args = self.arguments(f"call to function {name!r}")
+            known = ", ".join(sorted(signatures.FUNCTIONS))
+            hint = f"did you mean {quoted(near)}?" if near else f"known are {known}"
+            raise self.error(f"unknown function with name {quoted(name)}; {hint}", token)
+        args = self.arguments(f"call to function {quoted(name)}")
         least, most = len(signature.args) - signature.optional, len(signature.args)
         if len(args) < least or (len(args) > most and not signature.repeats):
             wanted = f"{least}" if least == most else f"at least {least}" if signature.repeats else f"{least} to {most}"
-            raise self.error(f"expected {wanted} argument(s) in call to {name!r}, got {len(args)}", token)
+            raise self.error(f"expected {wanted} argument(s) in call to {quoted(name)}, got {len(args)}", token)
         for i, arg in enumerate(args):
-            self.check_type(arg, signature.args[min(i, most - 1)], f"call to function {name!r}")
+            self.check_type(arg, signature.args[min(i, most - 1)], f"call to function {quoted(name)}")
         return ast.Call(name, tuple(args), signature.gives, token.start, self.end())
 
     def aggregation(self) -> Node:

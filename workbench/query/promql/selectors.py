@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from workbench.errors import QueryError
 from workbench.query.promql import ast, durations
 from workbench.query.promql.ast import Node
-from workbench.query.promql.lexer import Token, duration, number
+from workbench.query.promql.lexer import Token, duration, number, quoted
 from workbench.signals import Matcher
 from workbench.signals.matchers import OPERATORS
 from workbench.signals.names import from_prometheus
@@ -25,7 +25,7 @@ def label_list(parser: Parser) -> tuple[str, ...]:
     names: list[str] = []
     while not parser.accept(")"):
         if names:
-            parser.expect(",", "grouping opts")
+            parser.expect(",", "grouping opts", '"," or ")"')
             if parser.accept(")"):
                 break
         token = parser.next()
@@ -46,10 +46,10 @@ def vector(parser: Parser, *, any_matcher: bool = False) -> ast.VectorSelector:
         while not parser.accept("}"):
             _matcher(parser, matchers)
             if not parser.accept(",") and parser.token.text != "}":
-                raise parser.error(f"unexpected {parser.token} in label matching, expected ',' or '}}'", parser.token)
+                raise parser.error(f'unexpected {parser.token} in label matching, expected "," or "}}"', parser.token)
     if first.kind == "name" and sum(m.name == "metric" for m in matchers) > 1:
         names = [m.value for m in matchers if m.name == "metric"]
-        raise parser.error(f"metric name must not be set twice: {names[0]!r} or {names[1]!r}", first)
+        raise parser.error(f"metric name must not be set twice: {quoted(names[0])} or {quoted(names[1])}", first)
     if not any_matcher and all(_matches_empty(m) for m in matchers):
         raise parser.error("vector selector must contain at least one non-empty matcher", first)
     return ast.VectorSelector(tuple(matchers), first.start, parser.end())

@@ -87,10 +87,10 @@ class Labels:
         first = np.unique(codes, return_index=True)[1].astype(np.int64)
         return codes, first
 
-    def text(self, row: int) -> str:
-        """Return one series as Prometheus writes it: `name{label="value"}`."""
+    def text(self, row: int, *, bare: bool = True) -> str:
+        """Return one series as Prometheus writes it: `name{label="value"}`, or with the name as a label in the braces."""
         pairs = {name: values[row] for name, values in sorted(self.columns.items()) if values[row] != ""}
-        name = pairs.pop(NAME, "")
+        name = pairs.pop(NAME, "") if bare else ""
         inner = ", ".join(f'{label}="{value}"' for label, value in pairs.items())
         return f"{name}{{{inner}}}"
 

@@ -96,6 +96,12 @@ def _near(value: Floats, low: Ints, high: Ints) -> tuple[Floats, Ints, Ints]:
 
 def totals(value: Floats, low: Ints, high: Ints) -> Floats:
     """Return the sum of every window; windows whose terms nearly cancel are summed again with compensation."""
+    if heavy(int((high - low).sum())):
+        from workbench.query.promql.kernels import sums
+
+        out = np.empty(low.size)
+        sums(value, low.ravel(), high.ravel(), out)
+        return out.reshape(low.shape)
     value, low, high = _near(value, low, high)
     with np.errstate(invalid="ignore", over="ignore"):
         out = reduce(np.add, value, low, high, 0.0)
