@@ -910,3 +910,96 @@ def rollup_days_due(spans: Sequence[tuple[int, int, int, int]], rollups: Sequenc
         if known is None or (max(s[1] for s in here) > known and min(s[0] for s in here) <= known):
             due.add(day)
     return due
+
+
+def read_stream(data: bytes, at: int, n: int) -> tuple[list[int], int]:
+    """Read a stream of `codecs/lanes.py` number by number, as its drawing says; return the numbers and where it ends."""
+
+    def varint(at: int) -> tuple[int, int]:
+        number = shift = 0
+        while True:
+            number |= (data[at] & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if data[at - 1] < 0x80:
+                return zigzag(number), at
+
+    def zigzag(number: int) -> int:
+        return (number >> 1) ^ -(number & 1)
+
+    def signed(number: int) -> int:
+        return (number + 2**63) % 2**64 - 2**63
+
+    order, based = data[at] & 3, bool(data[at] & 4)
+    at += 1
+    starts = []
+    for _ in range(order):
+        number, at = varint(at)
+        starts.append(number)
+    held = n - order
+    blocks = -(-held // 256)
+    widths, counts, sizes = (list(data[at + k * blocks : at + (k + 1) * blocks]) for k in range(3))
+    at += 3 * blocks
+    bases, base = [], 0
+    for _ in range(blocks if based else 0):
+        step, at = varint(at)
+        base = signed(base + step)
+        bases.append(base)
+    patches = {}
+    for block in range(blocks):
+        places = data[at : at + counts[block]]
+        at += counts[block]
+        for place in places:
+            high = int.from_bytes(data[at : at + sizes[block]], "little")
+            patches[256 * block + place] = high << widths[block]
+            at += sizes[block]
+    numbers = []
+    for block in range(blocks):
+        inside = min(256, held - 256 * block)
+        bits = -(-inside // 4) * widths[block]
+        words = -(-bits // 64)
+        kept = [8] * words
+        if block == blocks - 1 and bits % 64:
+            kept[-1] = -(-(bits % 64) // 8)
+        streams = [0, 0, 0, 0]
+        for word in range(words):
+            for lane in range(4):
+                streams[lane] |= int.from_bytes(data[at : at + kept[word]], "little") << (64 * word)
+                at += kept[word]
+        for i in range(inside):
+            low = streams[i % 4] >> (i // 4 * widths[block]) & ((1 << widths[block]) - 1)
+            number = low | patches.get(256 * block + i, 0)
+            numbers.append(signed(bases[block] + number) if based else zigzag(number))
+    for start in reversed(starts):
+        total, found = start, [start]
+        for number in numbers:
+            total = signed(total + number)
+            found.append(total)
+        numbers = found
+    return numbers, at
+
+
+def crc32c(data: bytes) -> int:
+    """CRC-32C, a bit at a time."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def first_equal(rows: Sequence[Mapping[str, str]]) -> list[int]:
+    """For each label set the first that says the same; an empty value says nothing."""
+    said = [{name: value for name, value in row.items() if value} for row in rows]
+    return [next(j for j, other in enumerate(said) if other == row) for row in said]
+
+
+def undeleted(
+    samples: Sequence[tuple[int, int, float]], stones: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, int, float]]:
+    """What is left of (series, time, value) where stones delete (series, first, last)."""
+    return [
+        (series, time, value)
+        for series, time, value in samples
+        if not any(series == s and low <= time <= high for s, low, high in stones)
+    ]

@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from workbench.api import serve
     from workbench.session import Bench, open
 
 __version__ = "0.1.0"
@@ -19,11 +20,12 @@ __version__ = "0.1.0"
 _LAZY = {
     "open": "workbench.session:open",
     "Bench": "workbench.session:Bench",
+    "serve": "workbench.api:serve",
     "load_ipython_extension": "workbench.magics:load_ipython_extension",
     "unload_ipython_extension": "workbench.magics:unload_ipython_extension",
 }
 
-__all__ = ["Bench", "__version__", "open"]
+__all__ = ["Bench", "__version__", "open", "serve"]
 
 
 def __getattr__(name: str) -> "Any":

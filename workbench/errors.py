@@ -55,7 +55,7 @@ class QueryError(InvalidInput):
     Parameters
     ----------
     message : str
-        What was found and what was expected.
+        What was found and what was expected; alone in `message`, with the place in the text of the error.
     query : str
         The whole query text.
     position : int
@@ -63,6 +63,7 @@ class QueryError(InvalidInput):
     """
 
     def __init__(self, message: str, query: str = "", position: int = 0) -> None:
+        self.message = message
         self.query = query
         self.position = position
         marker = f"\n  {query}\n  {' ' * position}^" if query and "\n" not in query and len(query) <= 200 else ""

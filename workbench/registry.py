@@ -26,6 +26,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "samples": "workbench.sources.samples:SamplesTable",
         "table": "workbench.sources.table:Table",
         "collapsed": "workbench.sources.collapsed:Collapsed",
+        "prometheus-data": "workbench.sources.tsdb.folder:PrometheusData",
+        "prometheus-api": "workbench.sources.prometheus_api:PrometheusApi",
     },
     "workbench.codecs": {
         "constant": "workbench.codecs.constant:Constant",
@@ -41,6 +43,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "dictionary": "workbench.codecs.dictionary:Dictionary",
         "page": "workbench.codecs.page:Page",
         "cadence": "workbench.codecs.cadence:Cadence",
+        "packed": "workbench.codecs.packed:Packed",
     },
     "workbench.tiers": {
         "s3": "workbench.store.buckets:ObstoreBucket",

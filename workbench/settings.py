@@ -66,7 +66,7 @@ TABLE: dict[str, Setting] = {
     "store.cold_url": Setting("", _text, "where old data are moved, as s3://bucket/folder; nowhere when empty"),
     "store.warm_days": Setting(7.0, _days, "age at which raw data are moved to the cold place, days; 0 is never"),
     "store.warm_rollup_days": Setting(90.0, _days, "age at which rollups are moved there, days; 0 is never"),
-    "store.raw_days": Setting(0.0, _days, "age at which raw data are removed from every tier, days; 0 is never"),
+    "store.raw_days": Setting(0.0, _days, "age at which raw data, samples once rolled up, are removed; 0 is never"),
     "store.rollup_days": Setting(550.0, _days, "age at which rollups are removed from every tier, days; 0 is never"),
     "store.cache_bytes": Setting(2 * 2**30, _positive_int, "most bytes of cold data kept on the local disk"),
     "store.max_series_per_source": Setting(1_000_000, _positive_int, "most series that one source may register"),
@@ -77,6 +77,14 @@ TABLE: dict[str, Setting] = {
     "query.max_series": Setting(500_000, _positive_int, "most series that one PromQL query may touch"),
     "query.max_samples": Setting(50_000_000, _positive_int, "most samples that one PromQL query may touch"),
     "prometheus.service": Setting(("service", "service_name", "job"), _names, "labels that name the service, in order"),
+    "prometheus.token_file": Setting(
+        "", _text, "file with the token that a Prometheus read over HTTP wants; none when empty"
+    ),
+    "api.host": Setting("127.0.0.1", _text, "address that the HTTP API listens on"),
+    "api.port": Setting(9099, _port, "port of the HTTP API; 0 takes a free one"),
+    "api.token_file": Setting(
+        "", _text, "file that holds the token of the HTTP API; one in the user's data folder else"
+    ),
     "lab.port": Setting(8888, _port, "port of `workbench lab`"),
 }
 """Every setting: name -> default, validator, help."""

@@ -101,18 +101,27 @@ class Peer:
 def breakdown(folder: Path, files: dict[str, int]) -> dict[str, int]:
     """Return the bytes of a store by what they are for: raw samples with labels and timestamps, catalog, rollups.
 
-    What the catalog keeps for rollup segments counts as rollups.
+    What the catalog would be without the rows of rollup segments counts as catalog, the rest as rollups.
     """
     import sqlite3
+    import tempfile
 
-    rolled = "JOIN segments ON segment = id WHERE signal = 'rollups'"
-    catalog = sqlite3.connect(f"file:{folder / 'catalog.sqlite'}?immutable=1", uri=True)
-    try:
-        rollups = {path for (path,) in catalog.execute(f"SELECT path FROM files {rolled}")}
-        index = catalog.execute(f"SELECT coalesce(sum(length(blob)), 0) FROM chunks {rolled}").fetchone()[0]
-    finally:
-        catalog.close()
-    out = {"segments": 0, "catalog": -index, "rollups": index}
+    rolled = "(SELECT id FROM segments WHERE signal = 'rollup')"
+    name = "catalog.sqlite"
+    with tempfile.TemporaryDirectory() as other:
+        catalog = sqlite3.connect(f"file:{folder / name}?immutable=1", uri=True)
+        bare = sqlite3.connect(Path(other) / name, isolation_level=None)
+        try:
+            rollups = {path for (path,) in catalog.execute(f"SELECT path FROM files WHERE segment IN {rolled}")}
+            catalog.backup(bare)
+            for table in ("chunks WHERE segment", "files WHERE segment", "segments WHERE id"):
+                bare.execute(f"DELETE FROM {table} IN {rolled}")
+            bare.execute("VACUUM")
+        finally:
+            catalog.close()
+            bare.close()
+        less = files[name] - (Path(other) / name).stat().st_size
+    out = {"segments": 0, "catalog": -less, "rollups": less}
     for path, size in files.items():
         kind = "rollups" if path in rollups else "segments" if path.startswith("segments") else "catalog"
         out[kind] += size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.benchmarks import (
     arctic_env,
     bench_data,
     bench_store,
+    bench_tsdb,
     measure,
     ours_dashboard,
     ours_ingest,
@@ -30,6 +32,13 @@ def few(shared_data: Path) -> dict[str, Data]:
     """The first 20 series and 200 samples of both sets."""
     folder = shared_data / "store"
     return {name: bench_data.read(folder / f"{name}.parquet", 20, 200) for name in (SCRAPE, DAY)}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus is not installed")
+def test_blocks_are_measured(shared_data: Path) -> None:
+    found = bench_tsdb.run(shared_data / "store" / f"{SCRAPE}.parquet", 5, 1)
+    assert found["samples"] > 1000
+    assert min(found["read"], found["decode"], found["promtool dump"]) > 0
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tests import naive
+
 
 def make(folder: Path, text: str) -> Path:
     """Write OpenMetrics text into TSDB blocks under `folder / "blocks"`."""
@@ -39,18 +41,11 @@ def chunks(block: Path) -> list[bytes]:
                     break
             assert data[at] == 1, "only XOR chunks are expected"
             found.append(data[at + 1 : at + 1 + length])
-            assert crc32c(data[at : at + 1 + length]) == int.from_bytes(data[at + 1 + length : at + 5 + length], "big")
+            assert naive.crc32c(data[at : at + 1 + length]) == int.from_bytes(
+                data[at + 1 + length : at + 5 + length], "big"
+            )
             at += length + 5
     return found
-
-
-def crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def dump(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.codecs.blocks import chunks, dump, make
-from workbench.codecs.prometheus_chunk import MOST, read_xor_chunk, write_xor_chunk
+from workbench.codecs.crc32c import checksum
+from workbench.codecs.prometheus_chunk import MOST, padded, read_xor_chunk, read_xor_chunks, write_xor_chunk
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prometheus_chunks.json").read_text())
 SPECIAL = [0x7FF0000000000002, 0x7FF8000000000001, 0xFFF8000000000123, 0x7FF0000000000000, 1 << 63, 0, 1, 2**64 - 1]
@@ -191,3 +192,53 @@ def test_malformed_chunks_stay_inside_their_arrays(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert int(done.stdout.split()[1]) > 100
+
+
+def together(chunks: list[bytes]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    end = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
+    return padded(b"".join(chunks)), np.concatenate([[0], end[:-1]]).astype(np.int64), end
+
+
+samples = st.tuples(st.integers(-(2**63), 2**63 - 1), st.lists(st.tuples(steps, value_bits), max_size=30))
+
+
+@given(st.lists(samples, min_size=1, max_size=6))
+def test_many_chunks_at_once_are_each_by_itself(rows):
+    made = []
+    for start, pairs in rows:
+        times = wrapped([start + sum(step for step, _ in pairs[:i]) for i in range(len(pairs))])
+        made.append((times, np.array([b for _, b in pairs], np.uint64)))
+    chunks = [write_xor_chunk(np.array(times, np.int64), bits.view(np.float64)) for times, bits in made]
+    found = read_xor_chunks(*together(chunks))
+    assert found.sound.all()
+    assert found.time_ms.tolist() == [time for times, _ in made for time in times]
+    assert found.value.view(np.uint64).tolist() == [bit for _, bits in made for bit in bits.tolist()]
+
+
+@given(st.binary(max_size=80), st.integers(0, 200))
+def test_of_bytes_that_may_be_no_chunk_both_ways_say_the_same(data, n):
+    data = n.to_bytes(2, "big") + data
+    found = read_xor_chunks(*together([data, write_xor_chunk(np.array([5]), np.array([2.0]))]))
+    assert found.time_ms[-1] == 5
+    assert found.value[-1] == 2.0
+    for size in range(len(data), 1, -1):  # one way also looks at what stands behind the last sample
+        try:
+            times, values = read_xor_chunk(data[:size])
+        except ValueError:
+            continue
+        assert found.sound[0]
+        assert found.time_ms[:-1].tolist() == times.tolist()
+        assert found.value[:-1].view(np.uint64).tolist() == values.view(np.uint64).tolist()
+        return
+    assert not found.sound[0] or n == 0 or found.offsets[1] == n
+
+
+def test_chunks_outside_the_array_are_refused():
+    data, begin, end = together([write_xor_chunk(np.array([5]), np.array([2.0]))])
+    with pytest.raises(ValueError, match="do not lie within"):
+        read_xor_chunks(data, begin, end + 60)
+
+
+@given(st.binary(max_size=100))
+def test_crc32c_of_its_twin(data):
+    assert checksum(data) == naive.crc32c(data)

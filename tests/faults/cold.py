@@ -17,8 +17,9 @@ from workbench.store.places import Folder
 from workbench.store.publish import open_url
 from workbench.store.reader import Reader
 from workbench.store.remote import Remote
+from workbench.store.retention import Policy
 from workbench.store.sqlite import SqliteCatalog
-from workbench.store.tier import Policy, Tiers
+from workbench.store.tier import Tiers
 
 T0 = np.datetime64("2026-01-01", "ns")
 S = np.timedelta64(1, "s")

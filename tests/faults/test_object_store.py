@@ -28,6 +28,7 @@ from workbench.store.places import Folder, Gone
 from workbench.store.publish import open_url, publish
 from workbench.store.reader import Reader
 from workbench.store.remote import Remote, Unavailable
+from workbench.testing import check_tier
 
 DATA = np.random.default_rng(5).bytes(5 * BLOCK + 12_345)
 Starter = Callable[..., Process]
@@ -64,6 +65,10 @@ def test_put_is_only_if_absent_and_everything_comes_back(url: str, server: Serve
     place.delete("segments/a.parquet")
     with pytest.raises(Gone):
         place.fetch("segments/a.parquet")
+
+
+def test_the_bucket_keeps_the_contract_of_tiers(url: str) -> None:
+    check_tier(ObstoreBucket, url)
 
 
 def test_the_condition_is_the_servers_own(url: str, server: Server) -> None:

@@ -71,7 +71,7 @@ class Crew:
         self._time(lines)
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [6, pytest.param(300, marks=pytest.mark.slow)])
 def test_nothing_acknowledged_is_lost_whoever_is_killed(nursery, tmp_path, kills):
     chance = random.Random(kills)
     crew = Crew(nursery, tmp_path / "s", kills)

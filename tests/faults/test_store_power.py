@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,33 @@ def test_what_was_acknowledged_survives_a_power_cut(nursery, recorded, most):
     print(f"\n{len(events)} steps {dict(kinds)}; cuts {dict(looked)}, wrong {len(wrong)}")
     assert kinds["sync"] > 10
     assert wrong == []
+
+
+@pytest.mark.slow
+def test_every_prefix_of_the_recording_keeps_what_was_acknowledged(nursery, recorded):
+    """Unsynced changes dropped: only a sync changes the disk then, and only what was said the promises."""
+    root, events = recorded
+    wanted = [(i + 1, "dropped") for i, e in enumerate(events) if e.kind in ("sync", "syncdir", "said")]
+    looked, wrong = cut(nursery, root, events, distinct(root, events, wanted))
+    print(
+        f"\n{len(events)} prefixes, {len(wanted)} after a sync or a promise, {looked.total()} of them different disks"
+    )
+    assert len(wanted) > 100
+    assert wrong == []
+
+
+def distinct(root: Path, events: list[Event], wanted: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the cuts whose disk or promises differ from those of the cut before."""
+    disk, taken, before, kept = Disk(root), 0, None, []
+    for steps, variant in wanted:
+        for event in events[taken:steps]:
+            disk.apply(event)
+        taken = steps
+        now = ({n: bytes(data) for n, data in disk.content.items()}, deepcopy(disk.entries), power.promised(disk.said))
+        if now != before:
+            kept.append((steps, variant))
+        before = now
+    return kept
 
 
 @pytest.mark.parametrize("said", ["ack 0", "end tier"])

@@ -9,7 +9,7 @@ from tests.faults.actors import Slots
 WRITERS = [f"w{i}" for i in range(4)]
 
 
-@pytest.mark.parametrize("seconds", [8, pytest.param(300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seconds", [8, pytest.param(300, marks=pytest.mark.slow)])
 def test_every_read_is_a_committed_prefix(nursery, tmp_path, seconds):
     shared, folder = str(tmp_path / "slots"), tmp_path / "s"
     Slots(shared)

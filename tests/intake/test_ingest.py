@@ -132,7 +132,7 @@ def test_a_window_that_cuts_nothing_is_the_whole_file(bench: Bench, folder: Path
 
 def test_what_cannot_be_a_source_is_told_before_anything_is_read(bench: Bench, folder: Path) -> None:
     for given, format, message in (
-        ("https://example.com/x", None, "'https://example.com/x' is a URL, which is not supported yet"),
+        ("https://example.com/x", None, "nothing is known to read 'https://example.com/x'"),
         (folder, "oltp", "format 'oltp' is not known: .* did you mean 'otlp'"),
         (b"traces", None, "is not a path"),
     ):

@@ -16,7 +16,7 @@ from tests.testing.examples import EXAMPLES, otlp_traces
 from workbench import registry
 from workbench.errors import InvalidInput, NotFound, SourceError, WorkbenchError
 from workbench.signals import check_batch, concat_batches
-from workbench.sources import read
+from workbench.sources import AddressSource, FolderSource, read
 from workbench.sources.source import ReadOptions, Source
 
 
@@ -47,7 +47,7 @@ def test_every_format_is_found_by_content(format: str, pack: Any, tmp_path: Path
 def test_built_in_sources_keep_the_protocol() -> None:
     for name in registry.BUILTINS["workbench.sources"]:
         source = registry.load("workbench.sources", name)()
-        assert isinstance(source, Source)
+        assert isinstance(source, Source | FolderSource | AddressSource)
         assert source.name == name
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests import naive
 from workbench.errors import StoreError
 from workbench.store.buckets import FolderBucket
 from workbench.store.places import Folder, Gone, joined
+from workbench.store.remote import Remote
+
+DATA = np.random.default_rng(3).bytes(60_000)
 
 
 def test_what_was_put_is_read_by_ranges_and_only_once(tmp_path):
@@ -42,3 +49,34 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path, name):
 def test_near_ranges_are_read_together():
     found = list(joined([(100, 10), (0, 10), (15, 10)], gap=5))
     assert found == [(0, 25, [(1, 0, 10), (2, 15, 10)]), (100, 110, [(0, 100, 10)])]
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A folder, and the same bytes behind a URL."""
+    folder = tmp_path_factory.mktemp("places")
+    local, remote = Folder(folder / "local"), Remote((folder / "remote").as_uri())
+    assert local.put("x", DATA)
+    assert remote.put("x", DATA)
+    return local, remote
+
+
+@given(ranges=st.lists(st.tuples(st.integers(0, 60_100), st.sampled_from([0, 1, 7, 300, 9_000])), max_size=8))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_ranges_read_as_one_array_are_those_read_one_by_one(places, ranges):
+    wanted = naive.cut(DATA, ranges)
+    offset, length = (np.array([r[i] for r in ranges], np.int64) for i in (0, 1))
+    for place in places:
+        assert place.read("x", ranges) == wanted
+        data, at = place.read_joined("x", offset, length)
+        for part, a, n in zip(wanted, at.tolist(), length.tolist(), strict=True):
+            assert (a == -1) if len(part) < n else data[a : a + n].tobytes() == part
+
+
+def test_what_is_gone_or_leads_elsewhere_is_told_for_arrays_too(places):
+    one = np.ones(1, np.int64)
+    for place in places:
+        with pytest.raises(Gone):
+            place.read_joined("y", one, one)
+    with pytest.raises(StoreError, match="is no name of a file"):
+        places[0].read_joined("../x", one, one)

@@ -21,7 +21,7 @@ from tests import naive
 from tests.benchmarks import bench_index
 from tests.store import server, worlds
 from workbench.errors import StoreError
-from workbench.signals import Matcher
+from workbench.signals import Matcher, tables
 from workbench.store import label_block, label_fold, label_known, label_pack, label_register
 from workbench.store.catalog import Catalog, open_catalog
 from workbench.store.series import (
@@ -41,8 +41,8 @@ def tiny():
     with ExitStack() as stack:
         for module, name, value in (
             (label_fold, "MOST", 11), (label_register, "FEW", 4), (label_pack, "_SMALL", 9), (label_pack, "_PIECE", 4),
-            (label_pack, "_TEXT", 12), (label_pack, "_FEW_SERIES", 1), (label_block, "_FEW", 1),
-            (label_known, "_MOST_FRAMES", 2),
+            (label_pack, "_TEXT", 12), (label_pack, "_FEW_SERIES", 1), (label_block, "_FEW", 1), (label_block, "_SMALL", 3),
+            (tables, "_MOST", 2),
         ):  # fmt: skip
             stack.enter_context(patch.object(module, name, value))
         yield
@@ -185,6 +185,9 @@ def test_a_table_given_again_is_known_and_a_changed_one_is_not(opened):
     with patch.object(label_known.Keyring, "labels", side_effect=AssertionError("looked at every label again")):
         assert writer.resolve(frame, *said)[0].tolist() == first.tolist()
         assert writer.resolve(frame.copy(deep=False), *map(np.copy, said))[0].tolist() == first.tolist()
+        again = pd.DataFrame({name: ["".join(list(text)) for text in frame[name]] for name in frame}).astype("str")
+        texts = [np.array(["".join(list(text)) for text in array], object) for array in said]
+        assert writer.resolve(again, *texts)[0].tolist() == first.tolist()
     assert writer.resolve(frame.copy(), *said)[0].tolist() == first.tolist()
     frame.loc[3, "pod"] = "another"
     assert writer.resolve(frame, *said)[0].tolist() == [*range(1, 4), 51, *range(5, 51)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests import naive
 from workbench.errors import StoreError
-from workbench.store import crash, tier
+from workbench.store import crash, retention, tier
 from workbench.store.blocks import BlockCache
 from workbench.store.buckets import Again
 from workbench.store.catalog import open_catalog
@@ -22,8 +22,9 @@ from workbench.store.files import File, Made, add_segment
 from workbench.store.places import Folder, Gone
 from workbench.store.publish import open_url, publish, published
 from workbench.store.remote import Remote
+from workbench.store.retention import Policy
 from workbench.store.sqlite import SqliteCatalog
-from workbench.store.tier import Policy, Tiers
+from workbench.store.tier import Tiers
 
 DAY = 86_400 * 10**9
 NOW = 1_000 * DAY
@@ -96,16 +97,16 @@ def test_old_segments_move_whole_and_their_local_files_stay_for_a_while(world: W
 def test_rollups_have_ages_of_their_own(world: World) -> None:
     raw, older, rollup = world.add(1, 950), world.add(1, 800, step=60), world.add(1, 950, step=60)
     policy = Policy(warm_days=7, warm_rollup_days=90, raw_days=40, rollup_days=180)
-    assert tier.due(world.catalog, policy, NOW)["move"]["segments"] == 2
+    assert retention.due(world.catalog, policy, NOW)["move"]["segments"] == 2
     assert tier.move(world.catalog, world.warm, world.cold, policy, NOW).segments == [older, raw]
-    assert tier.retire(world.catalog, policy, NOW) == [raw, older]
+    assert retention.retire(world.catalog, policy, NOW) == [raw, older]
     assert world.states() == {raw: "retired", rollup: "warm", older: "retired"}
 
 
 def test_a_policy_of_nothing_does_nothing(world: World) -> None:
     world.add(1, 2)
     assert tier.move(world.catalog, world.warm, world.cold, Policy(**NEVER), NOW).segments == []
-    assert tier.retire(world.catalog, Policy(**NEVER), NOW) == []
+    assert retention.retire(world.catalog, Policy(**NEVER), NOW) == []
 
 
 def test_retired_files_go_from_every_tier_after_the_grace_period(world: World) -> None:
@@ -113,9 +114,9 @@ def test_retired_files_go_from_every_tier_after_the_grace_period(world: World) -
     tier.move(world.catalog, world.warm, world.cold, Policy(**{**NEVER, "warm_days": 997.5}), NOW)
     assert world.states()[cold] == "cold"
     policy = Policy(**{**NEVER, "raw_days": 500})
-    assert tier.due(world.catalog, policy, NOW)["retire"]["segments"] == 2
+    assert retention.due(world.catalog, policy, NOW)["retire"]["segments"] == 2
     now = time.time_ns()
-    assert tier.retire(world.catalog, policy, NOW) == [cold, warm]
+    assert retention.retire(world.catalog, policy, NOW) == [cold, warm]
     with world.catalog.write() as connection:
         connection.execute("UPDATE segments SET retired = ? WHERE retired IS NOT NULL", (now,))
     assert tier.forget(world.catalog, world.tiers, now + 599 * 10**9) == 0
@@ -132,8 +133,8 @@ def test_a_segment_stays_while_it_hides_older_values(world: World) -> None:
     third = world.add(90, 120, seq=3)  # hides rows of the second, which stays
     free = world.add(1, 400, "spans", seq=4)
     policy = Policy(**{**NEVER, "raw_days": 500})
-    assert tier.retire(world.catalog, policy, NOW) == [free]
-    assert tier.retire(world.catalog, policy, NOW + 500 * DAY) == [first, second, third]
+    assert retention.retire(world.catalog, policy, NOW) == [free]
+    assert retention.retire(world.catalog, policy, NOW + 500 * DAY) == [first, second, third]
 
 
 def test_a_hot_row_of_an_older_write_keeps_what_hides_it(world: World) -> None:
@@ -144,10 +145,10 @@ def test_a_hot_row_of_an_older_write_keeps_what_hides_it(world: World) -> None:
             "INSERT INTO hot (id, signal, seq, t_min, t_max, rows, bytes, crc32, payload)"
             " VALUES (1, ?, ?, ?, ?, 1, 1, 0, X'00')", row)  # fmt: skip
     policy = Policy(**{**NEVER, "raw_days": 500})
-    assert tier.retire(world.catalog, policy, NOW) == []
+    assert retention.retire(world.catalog, policy, NOW) == []
     with world.catalog.write() as connection:
         connection.execute("DELETE FROM hot")
-    assert tier.retire(world.catalog, policy, NOW) == [later]
+    assert retention.retire(world.catalog, policy, NOW) == [later]
 
 
 def test_a_damaged_file_stays_and_is_named_and_the_others_go(world: World) -> None:
@@ -236,13 +237,14 @@ def test_only_old_objects_that_no_segment_names_are_swept(world: World) -> None:
 
 def test_every_point_is_reached(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     points: list[str] = []
-    monkeypatch.setattr(tier, "reach", points.append)
+    for module in (tier, retention):
+        monkeypatch.setattr(module, "reach", points.append)
     world.add(1, 2)
     tier.move(world.catalog, world.warm, world.cold, WEEK, NOW)
     assert points == ["tier.copied", "tier.committed"]
     tier.forget(world.catalog, world.tiers, time.time_ns() + DAY)
     assert points[2:] == ["tier.deleted"]
-    tier.retire(world.catalog, Policy(**{**NEVER, "raw_days": 1}), time.time_ns())
+    retention.retire(world.catalog, Policy(**{**NEVER, "raw_days": 1}), time.time_ns())
     tier.forget(world.catalog, world.tiers, time.time_ns() + DAY)
     assert points[3:] == ["delete.committed", "delete.file"]
     assert set(points) <= set(crash.POINTS)
@@ -300,7 +302,7 @@ def test_nothing_goes_from_a_place_whose_snapshot_could_not_be_renewed(
     cold = world.tiers["cold"]
     assert isinstance(cold, Remote)
     policy = Policy(**{**NEVER, "raw_days": 500})
-    tier.retire(world.catalog, policy, NOW)
+    retention.retire(world.catalog, policy, NOW)
 
     def busy(*_: object) -> str:
         raise Again("busy")
@@ -339,5 +341,5 @@ def test_what_may_be_retired_is_what_a_search_finds(
     ids = [world.add(low, low + days, seq=seq) for seq, low, days in spans]
     policy = Policy(**{**NEVER, "raw_days": 1000.0 - horizon})
     expected = naive.retirable([(seq, low, low + days) for seq, low, days in spans], horizon)
-    assert tier.retire(world.catalog, policy, NOW) == [ids[i] for i in sorted(expected)]
+    assert retention.retire(world.catalog, policy, NOW) == [ids[i] for i in sorted(expected)]
     world.catalog.close()

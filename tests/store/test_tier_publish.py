@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.test_tier import NEVER, NOW, WEEK, World
 from workbench.errors import StoreError
-from workbench.store import tier
+from workbench.store import retention, tier
 from workbench.store.blocks import BlockCache
 from workbench.store.place import FORMAT
 from workbench.store.publish import open_url, publish, published
@@ -28,7 +28,7 @@ def world(tmp_path: Path) -> World:
     made.add(3, 4, "profiles")
     made.add(5, 6, "spans")
     tier.move(made.catalog, made.warm, made.cold, WEEK, NOW)
-    tier.retire(made.catalog, Policy(**{**NEVER, "raw_days": 997.5}), NOW)
+    retention.retire(made.catalog, Policy(**{**NEVER, "raw_days": 997.5}), NOW)
     made.add(990, 999)
     with made.catalog.write() as connection:
         connection.execute("INSERT INTO hot VALUES (1, 'logs', 9, 1, 2, 1, 1, 0, X'00')")

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import ShapeError, StoreError, WorkbenchWarning
-from workbench.signals import Batch, Samples, build_samples, check_batch, check_samples
+from workbench.signals import Batch, Samples, build_samples, check_batch, check_samples, tables
 from workbench.signals import batch as batch_module
+from workbench.signals.tables import Texts, table_of
 from workbench.store.pressure import Pressure
 
 LAST = 9_214_646_400_000_000_000 - 1
@@ -22,6 +23,11 @@ times = st.lists(st.integers(-2, 6) | st.sampled_from([LAST, LAST + 1, -(2**63)]
 
 def labels_of(pairs):
     return pd.DataFrame({"metric": [p[0] for p in pairs], "i": [p[1] for p in pairs]}).astype("str")
+
+
+def quick(samples):
+    table = table_of(samples.labels)
+    return table is not None and table.sound and batch_module._surely_sound(samples, table)
 
 
 def verdict(work, samples):
@@ -55,7 +61,7 @@ def test_labels_seen_before_spare_no_other_check(pairs, instants, inner, kind, d
     expected = verdict(check_samples, samples)
     assert verdict(lambda s: check_batch(Batch(s)), samples) == expected
     if not first:
-        assert batch_module._surely_sound(samples) is not bool(expected)
+        assert quick(samples) is not bool(expected)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +86,7 @@ def test_labels_changed_in_place_are_compared_again(change):
         np.full(2, "", object),
     )
     check_batch(Batch(samples))
-    assert batch_module._surely_sound(samples)
+    assert quick(samples)
     change(labels)
     if labels.duplicated().any():
         with pytest.raises(ShapeError, match="two series with the labels"):
@@ -101,8 +107,9 @@ def test_other_kinds_of_columns_are_compared_every_time():
 
 
 def test_labels_that_are_gone_are_not_mistaken_for_new_ones_at_their_place(monkeypatch):
-    monkeypatch.setattr(batch_module, "_MOST", 8)
-    batch_module._DISTINCT.clear()
+    monkeypatch.setattr(tables, "_MOST", 8)
+    tables._tables.clear()
+    tables._seen.clear()
     for k in range(60):
         labels = labels_of([("a", "x"), ("a", "x" if k % 2 else "y")])
         samples = Samples(
@@ -114,7 +121,50 @@ def test_labels_that_are_gone_are_not_mistaken_for_new_ones_at_their_place(monke
             np.full(2, "", object),
         )
         assert ("two series" in verdict(lambda s: check_batch(Batch(s)), samples)) is bool(k % 2)
-    assert len(batch_module._DISTINCT) <= batch_module._MOST
+    assert len(tables._tables) <= 8
+    assert len(tables._seen) <= 8
+
+
+@given(names, names, st.booleans(), st.booleans())
+def test_only_equal_tables_are_one(left, right, turned, cut):
+    a, b = labels_of(left), labels_of(right)
+    if turned:
+        b = b[["i", "metric"]]
+    if cut:  # a slice of a larger table holds the same text at another place
+        b = pd.concat([b, b], ignore_index=True).iloc[len(b) :]
+    same = list(a.columns) == list(b.columns) and a.to_numpy().tolist() == b.to_numpy().tolist()
+    assert (table_of(a) is table_of(b)) is same
+    assert table_of(a.astype(object)) is None
+    assert table_of(a.rename(columns={"i": "j"})) is not table_of(a)
+
+
+def test_odd_tables_are_none():
+    several = pd.MultiIndex.from_tuples([("metric", "x")])
+    for odd in (labels_of([]), pd.DataFrame([["a"]], dtype="str"), pd.DataFrame([["a"]], columns=several, dtype="str")):
+        assert table_of(odd) is None
+
+
+def test_tables_that_are_kept_have_a_bound_in_bytes(monkeypatch):
+    monkeypatch.setattr(tables, "_MOST_BYTES", 20_000)
+    tables._tables.clear()
+    for k in range(40):
+        table_of(labels_of([(f"m{k}", "x" * 1000)]))
+    assert sum(table._bytes for table in tables._tables.values()) <= 20_000
+    assert len(tables._tables) > 2
+
+
+@given(
+    st.lists(st.sampled_from(["gauge", "counter", ""]), max_size=4),
+    st.lists(st.sampled_from(["gauge", "counter", ""]), max_size=4),
+)
+def test_texts_are_told_by_what_they_say(left, right):
+    a, b = (np.array(["".join(list(text)) for text in texts], object) for texts in (left, right))
+    held = Texts(a)
+    assert held.are(b) is (left == right)
+    assert held.are(a)
+    if left:
+        a[0] = "other"
+        assert not held.are(a)
 
 
 def test_hot_rows_are_counted_at_first_and_then_now_and_again():

@@ -129,6 +129,86 @@ def test_a_full_disk_refuses_and_recovers(small_disk, monkeypatch, direct):
         assert not list((small_disk / "s").glob("tmp/*"))
 
 
+def fill(disk: Path) -> Path:
+    """Leave no room for a single byte; return the file to be removed."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as stream:
+        for size in (65_536, 4_096, 1):
+            try:
+                while True:
+                    stream.write(bytes(size))
+            except OSError:
+                continue
+    return ballast
+
+
+READER = """
+    with Store.open(sys.argv[1]) as again:
+        assert again.select([]).n_samples == {samples}
+        assert len(again.rows("logs")) == {logs}
+        assert again.status()["samples"] == {samples}
+"""
+
+
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_a_closed_store_is_read_on_a_full_disk(small_disk, how):
+    """SQLite shares memory by a file that it cannot make then; several processes read all the same."""
+    end = {"closed": "store.close()", "killed": "import os; os.kill(os.getpid(), 9)"}[how]
+    work = "for number in range(6):\n    write(number)\n    number == 3 and store.seal()\n" + end
+    command = [sys.executable, "-c", CHILD + work, str(small_disk / "s")]
+    subprocess.run(command, capture_output=True, timeout=200, check=how == "closed")
+    ballast = fill(small_disk)
+    reader = READER.format(samples=1800, logs=6)
+    others = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                textwrap.dedent(CHILD.split("store = opened")[0]) + textwrap.dedent(reader) * 5,
+                small_disk / "s",
+            ]
+        )
+        for _ in range(2)
+    ]
+    with Store.open(small_disk / "s") as store:
+        for _ in range(5):
+            assert store.select([]).n_samples == 1800
+        assert not store.read_only
+        with pytest.raises(StoreRefused, match="may be repeated"):
+            store.write(Batch(worlds.samples(n=50, t=200)))
+        assert store.verify() == []
+        assert [other.wait(100) for other in others] == [0, 0]
+        ballast.unlink()
+        store.write(Batch(worlds.samples(n=50, t=20)))
+        assert store.select([]).n_samples == 2800
+        store.seal()
+    with Store.open(small_disk / "s") as store:
+        assert store.select([]).n_samples == 2800
+        assert store.verify() == []
+
+
+def test_a_closed_store_is_read_where_no_file_may_grow(tmp_path):
+    child(
+        """
+        import resource
+
+        for number in range(5):
+            write(number)
+        store.close()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        store = opened()
+        check()
+        assert refused(5)
+        assert refused(5)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert not refused(5)
+        check()
+        """,
+        tmp_path / "s",
+    )
+
+
 def test_a_file_that_may_not_grow_refuses_and_recovers(tmp_path):
     """SQLite calls it an I/O error, not a full disk."""
     out = child(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -14,13 +15,17 @@ from tests.testing.examples import EXAMPLES
 from workbench import registry
 from workbench.diagnose import Evidence, Investigation, investigate
 from workbench.signals import Batch, build_logs, check_batch
+from workbench.sources import Source
+from workbench.store.buckets import Beyond, Listed, MemoryBucket
 from workbench.testing import (
     check_check,
     check_codec,
     check_detector,
     check_panel,
     check_source,
+    check_tier,
     incident_world,
+    tiers,
 )
 from workbench.testing.world import FAULT, HOSTILE, empty_world, fault_scene
 
@@ -38,14 +43,22 @@ def built_in(group: str) -> Any:
     return pytest.mark.parametrize("name", list(registry.BUILTINS[group]))
 
 
-@built_in("workbench.sources")
+STREAMS = [
+    name
+    for name in registry.BUILTINS["workbench.sources"]
+    if isinstance(registry.load("workbench.sources", name)(), Source)
+]
+"""Sources of files; those of folders and addresses have tests of their own."""
+
+
+@pytest.mark.parametrize("name", STREAMS)
 def test_sources(name: str) -> None:
     path, example = EXAMPLES[name]
     check_source(registry.load("workbench.sources", name)(), example, path, detected=name not in ONLY_NAMED)
 
 
 def test_no_source_claims_the_example_of_another() -> None:
-    sources = {name: registry.load("workbench.sources", name)() for name in registry.BUILTINS["workbench.sources"]}
+    sources = {name: registry.load("workbench.sources", name)() for name in STREAMS}
     for name, (path, example) in EXAMPLES.items():
         first = next(other for other, source in sources.items() if source.detect(example, path))
         assert first == ONLY_NAMED.get(name, name)
@@ -54,6 +67,97 @@ def test_no_source_claims_the_example_of_another() -> None:
 @built_in("workbench.codecs")
 def test_codecs(name: str) -> None:
     check_codec(registry.load("workbench.codecs", name)())
+
+
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+def test_tiers(scheme: str, tmp_path: Path) -> None:
+    """Those that need a server are checked in `tests/faults/test_object_store.py`."""
+    url = {"file": (tmp_path / "cold").as_uri(), "memory": f"memory://{tmp_path.name}"}[scheme]
+    check_tier(registry.load("workbench.tiers", scheme), url)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+class Forgiving(MemoryBucket):
+    def get(self, name: str, offset: int, length: int) -> tuple[bytes, int]:
+        try:
+            return super().get(name, offset, length)
+        except FileNotFoundError:
+            return b"", 0
+
+
+class Careless(MemoryBucket):
+    def put(self, name: str, data: bytes, replace: bool) -> str:
+        return super().put(name, data, True)
+
+
+class Endless(MemoryBucket):
+    def get(self, name: str, offset: int, length: int) -> tuple[bytes, int]:
+        try:
+            return super().get(name, offset, length)
+        except Beyond:
+            return b"", self.size(name) or 0
+
+
+class Long(MemoryBucket):
+    def get(self, name: str, offset: int, length: int) -> tuple[bytes, int]:
+        return super().get(name, offset, length + 1)
+
+
+class Partial(MemoryBucket):
+    def get(self, name: str, offset: int, length: int) -> tuple[bytes, int]:
+        data, _ = super().get(name, offset, length)
+        return data, len(data)
+
+
+class ByFolder(MemoryBucket):
+    def list(self, prefix: str) -> list[Listed]:
+        return super().list(prefix.rpartition("/")[0])
+
+
+class Seconds(MemoryBucket):
+    def list(self, prefix: str) -> list[Listed]:
+        return [one._replace(modified=one.modified // 10**9) for one in super().list(prefix)]
+
+
+class Torn(MemoryBucket):
+    def put(self, name: str, data: bytes, replace: bool) -> str:
+        if replace and len(data) > 50_000:
+            super().put(name, data[:50_000], replace)
+            time.sleep(0.002)
+        return super().put(name, data, replace)
+
+
+class Racing(MemoryBucket):
+    """Looks first and writes half an instant later, and says so to all."""
+
+    def put(self, name: str, data: bytes, replace: bool) -> str:
+        if not replace and self.size(name) is not None:
+            raise FileExistsError(name)
+        time.sleep(0.01)
+        if not replace and self.size(name) is not None and len(data) > 100_000:
+            self._held[name] = data[:1] + self._held[name][0][1:], 0
+            return ""
+        return super().put(name, data, True)
+
+
+@pytest.mark.parametrize(
+    ("broken", "sentence"),
+    [
+        (Forgiving, "getting what is absent"),
+        (Careless, "putting a name that is there"),
+        (Endless, "a range from"),
+        (Long, "bytes 0 to 1"),
+        (Partial, "bytes 0 to 1"),
+        (ByFolder, "the listing of"),
+        (Seconds, "is listed as changed"),
+        (Torn, "while an object was replaced"),
+        (Racing, "of several puts at once"),
+    ],
+)
+def test_broken_tiers_fail(broken: type[MemoryBucket], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "_PATIENCE_S", 0.1)
+    with pytest.raises(AssertionError, match=sentence):
+        check_tier(broken, f"memory://{broken.__name__}")
 
 
 @built_in("workbench.detectors")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.cli.agent import agent
 from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json
 from workbench.cli.store import store_group
 from workbench.errors import InvalidInput, QueryError, WorkbenchError
@@ -89,7 +90,7 @@ def ingest(
     store: str | None,
     as_json: bool,
 ) -> None:
-    """Read telemetry files and folders into the store; the format is detected."""
+    """Read telemetry into the store: files, folders, a Prometheus data directory or address; the format is detected."""
     from workbench.intake import check_sources
 
     pairs = dict(_pair(item) for item in mapping)
@@ -331,4 +332,5 @@ def plugins() -> None:
             click.echo(f"  {name:14} {target}")
 
 
+cli.add_command(agent)
 cli.add_command(store_group)

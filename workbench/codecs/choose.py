@@ -11,7 +11,7 @@ import numpy as np
 
 from workbench.codecs.codec import Array, Codec, same_bits
 from workbench.codecs.constant import Constant
-from workbench.codecs.page import SLOWER
+from workbench.codecs.packed import Packed
 from workbench.codecs.raw import Raw
 from workbench.codecs.runs import Runs
 from workbench.codecs.table import PLAIN, by_id, installed, plain, weight
@@ -24,8 +24,11 @@ _READ_ONLY = (2, 3, 6, 7)
 of real chunks of 480 samples and more it was never the smallest, and whoever reads one waits until numba is loaded."""
 
 _EFFORTS = ("best", "quick", "fast")
-_MUCH = 1.5
 _NAMES = {"f": "float64", "i": "int64"}
+_PAGES, _MUCH, _VALUE = 1.35, 1.1, 0.1
+"""Where reading quickly counts, one page of pco must be so many times smaller than `packed`, which is decoded in a third
+of the time, what needs more than a page so many times that; and both by so many bytes for each value."""
+
 _SHORT = 16
 _SELDOM = 4
 _CONSTANT, _RAW = Constant(), Raw()
@@ -44,9 +47,9 @@ def encode(array: Array, effort: str = "best") -> tuple[int, bytes]:
     ----------
     array : ndarray of float64 or int64, shape (n,), n >= 1, contiguous
     effort : {"best", "quick", "fast"}
-        "best" tries everything and keeps the smallest, for what is kept for long; "quick" too, but a form that takes
-        longer to decode must be smaller by a third, for what is read often; "fast" takes the form that suits, for
-        what is sealed now and compacted later.
+        "best" tries everything and keeps the smallest, for what is kept for long; "quick" too, but what takes longer
+        to decode than `packed` must be a good deal smaller, for what is read often; "fast" takes the form that suits,
+        for what is sealed now and compacted later.
 
     Raises
     ------
@@ -58,9 +61,7 @@ def encode(array: Array, effort: str = "best") -> tuple[int, bytes]:
     constant = _CONSTANT.encode(array)
     if constant is not None:
         return Constant.id, constant
-    for number, blob in (
-        _suitable(array) if effort == "fast" else _smallest(array, _MUCH if effort == "quick" else SLOWER)
-    ):
+    for number, blob in _suitable(array) if effort == "fast" else _smallest(array, effort == "quick"):
         if _holds(number, blob, array):
             break
     else:
@@ -86,11 +87,17 @@ def _suitable(array: Array) -> list[tuple[int, bytes]]:
     return [] if found is None else [found]
 
 
-def _smallest(array: Array, slower: float = SLOWER) -> list[tuple[int, bytes]]:
+def _smallest(array: Array, quick: bool) -> list[tuple[int, bytes]]:
     """Return all forms that apply, the best first: the smallest, but what takes longer to decode must be smaller yet."""
     forms = [(codec.id, codec.encode(array)) for codec in _rivals(array.dtype.kind)]
     found = [plain(array), *((i, blob) for i, blob in forms if blob is not None)]
-    return sorted((f for f in found if f is not None), key=lambda form: weight(form, slower))
+    if not quick:
+        return sorted((f for f in found if f is not None), key=weight)
+    # What a form costs to decode is worth a part of its bytes and, where it is small, a tenth of a byte per value.
+    return sorted(
+        (f for f in found if f is not None),
+        key=lambda f: len(f[1]) if f[0] == Packed.id else _PAGES * weight(f, _MUCH) + len(array) * _VALUE,
+    )
 
 
 def _holds(number: int, blob: bytes, array: Array) -> bool:

@@ -11,16 +11,31 @@ Prometheus, `tsdb/chunkenc/xor.go` and `tsdb/docs/bstream.md`.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from workbench.codecs import varint
 from workbench.codecs.gorilla import bits_of, bytes_of
 
-__all__ = ["MOST", "read_xor_chunk", "write_xor_chunk"]
+__all__ = [
+    "MOST",
+    "PADDING",
+    "XorChunks",
+    "padded",
+    "read_xor_chunk",
+    "read_xor_chunks",
+    "room",
+    "words_of",
+    "write_xor_chunk",
+]
 
 MOST = 2**16 - 1
 """Most samples of one chunk."""
+
+PADDING = 32
+"""How many bytes `read_xor_chunks` may look at behind the last chunk."""
 
 _LONG = 2**64
 
@@ -61,6 +76,84 @@ def read_xor_chunk(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.f
     if len(data) < max(at, 2) or used == CUT or end - used > 8 or (used < end and data[-1] & ((1 << (end - used)) - 1)):
         raise ValueError(f"these {len(data)} bytes are not an XOR chunk of {n} samples")
     return times, bits.view(np.float64)
+
+
+class XorChunks(NamedTuple):
+    """The samples of k chunks: chunk i owns samples `offsets[i]` to `offsets[i + 1]`, none when it is not sound."""
+
+    offsets: npt.NDArray[np.int64]
+    time_ms: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    sound: npt.NDArray[np.bool_]
+
+
+def room(size: int) -> npt.NDArray[np.uint8]:
+    """Return an array for so many bytes, with zeros behind them: a whole number of words, as `read_xor_chunks` needs it."""
+    out = np.empty(-(-(size + PADDING) // 8) * 8, np.uint8)
+    out[size:] = 0
+    return out
+
+
+def padded(data: bytes) -> npt.NDArray[np.uint8]:
+    """Return bytes in an array as `room` makes it."""
+    out = room(len(data))
+    out[: len(data)] = np.frombuffer(data, np.uint8)
+    return out
+
+
+def words_of(
+    data: npt.NDArray[np.uint8], begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    """Return the bytes in which chunks lie as words, for the loops that look at no bounds.
+
+    Raises
+    ------
+    ValueError
+        If a chunk does not lie within the array with the padding behind it.
+    """
+    if len(data) % 8 or (len(begin) and (begin.min() < 0 or end.max() > len(data) - PADDING)):
+        raise ValueError(f"chunks do not lie within {len(data)} bytes of whole words, {PADDING} of them padding")
+    return data.view(">u8").astype(np.uint64)
+
+
+def read_xor_chunks(data: npt.NDArray[np.uint8], begin: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> XorChunks:
+    """Return the samples of many chunks that lie in one array, about 15 ns each.
+
+    Parameters
+    ----------
+    data : ndarray of uint8, shape (8 w,)
+        At least `PADDING` bytes stand behind the last chunk (see `padded`).
+    begin, end : ndarray of int64, shape (k,)
+        Where each chunk lies, without the length, encoding and checksum around it.
+
+    Returns
+    -------
+    XorChunks
+        A chunk that is cut short, or says what no writer says, is not sound and has no samples; what stands behind the
+        last sample of a chunk is not looked at.
+
+    Raises
+    ------
+    ValueError
+        If a chunk does not lie within the array.
+    """
+    from workbench.codecs.xor_kernels import read_many
+
+    words = words_of(data, begin, end)
+    room = end - begin
+    sound = room >= 2
+    at = np.where(sound, begin, 0)
+    count = np.where(sound, data[at].astype(np.int64) << 8 | data[at + 1], 0)
+    sound &= count <= np.maximum(8 * (room - 10), 0)  # a sample takes two bits, the first eleven bytes with its count
+    offsets = np.concatenate([[0], np.cumsum(np.where(sound, count, 0))]).astype(np.int64)
+    times, bits = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.uint64)
+    read_many(data, words, begin, end, offsets, times, bits, sound)
+    if not sound.all():
+        counts = np.diff(offsets)
+        keep = np.repeat(sound, counts)
+        times, bits = times[keep], bits[keep]
+        offsets = np.concatenate([[0], np.cumsum(np.where(sound, counts, 0))]).astype(np.int64)
+    return XorChunks(offsets, times, bits.view(np.float64), sound)
 
 
 def write_xor_chunk(time_ms: npt.NDArray[np.int64], value: npt.NDArray[np.float64]) -> bytes:

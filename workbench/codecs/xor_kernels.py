@@ -1,6 +1,7 @@
 """The bit loops of XOR streams, compiled. Import this inside the function that needs it: numba takes long to load.
 
-A stream is an array of 64-bit words, the first bit the highest of the first word. Positions and lengths are in bits.
+A stream is an array of 64-bit words, the first bit the highest of the first word. Positions and lengths are in bits
+unless they say bytes.
 
 References
 ----------
@@ -18,13 +19,14 @@ from numba import njit
 
 from workbench.codecs.codec import Array
 
-__all__ = ["CUT", "read", "write"]
+__all__ = ["CUT", "compiled", "peek", "read", "read_many", "uvarint", "varint", "write"]
 
 CUT = -1
 """What `read` returns when the stream ends too early, or says what no writer says."""
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function compiled on its first call, without the lock of the interpreter and with a cache on the disk."""
     try:
         made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
     except RuntimeError:  # nowhere to write a cache: compile in every process
@@ -32,7 +34,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-@_compiled
+@compiled
 def _take(words: Array, at: Any, width: Any) -> Any:
     """Return `width` (1-64) bits from bit `at` on."""
     skip = at & 63
@@ -42,7 +44,7 @@ def _take(words: Array, at: Any, width: Any) -> Any:
     return bits >> np.uint64(64 - width)
 
 
-@_compiled
+@compiled
 def _put(words: Array, at: Any, bits: Any, width: Any) -> Any:
     """Write the low `width` (1-64) bits, all others being 0, at bit `at` of words that are 0 from there on."""
     free = 64 - (at & 63)
@@ -54,7 +56,7 @@ def _put(words: Array, at: Any, bits: Any, width: Any) -> Any:
     return at + width
 
 
-@_compiled
+@compiled
 def _leading(bits: Any) -> Any:
     """Return the number of zeros before the first one; `bits` is not 0."""
     count = 0
@@ -65,7 +67,7 @@ def _leading(bits: Any) -> Any:
     return count
 
 
-@_compiled
+@compiled
 def _trailing(bits: Any) -> Any:
     """Return the number of zeros behind the last one; `bits` is not 0."""
     count = 0
@@ -76,7 +78,7 @@ def _trailing(bits: Any) -> Any:
     return count
 
 
-@_compiled
+@compiled
 def _put_time(words: Array, at: Any, change: Any) -> Any:
     """Write how much a step between two times differs from the step before."""
     if change == 0:
@@ -90,7 +92,7 @@ def _put_time(words: Array, at: Any, change: Any) -> Any:
     return _put(words, at, np.uint64(change), 64)
 
 
-@_compiled
+@compiled
 def write(times: Array, bits: Array, words: Array) -> Any:
     """Write all samples but the first; return how many bits were written, and how many the last of all writes wrote.
 
@@ -121,7 +123,7 @@ def write(times: Array, bits: Array, words: Array) -> Any:
     return at, last
 
 
-@_compiled
+@compiled
 def _mark(words: Array, at: Any, end: Any) -> Any:
     """Return how many ones (at most 4) stand before a zero or the fourth one, or CUT."""
     for ones in range(4):
@@ -132,7 +134,7 @@ def _mark(words: Array, at: Any, end: Any) -> Any:
     return 4
 
 
-@_compiled
+@compiled
 def read(words: Array, end: Any, step: Any, times: Array, bits: Array) -> Any:
     """Fill in all samples but the first; return how many bits were read, or CUT.
 
@@ -186,3 +188,139 @@ def read(words: Array, end: Any, step: Any, times: Array, bits: Array) -> Any:
         bits[i] ^= _take(words, at, 64 - leading - trailing) << np.uint64(trailing)
         at += 64 - leading - trailing
     return at
+
+
+@compiled
+def peek(words: Array, at: Any) -> Any:
+    """Return the 64 bits from bit `at` on."""
+    skip = np.uint64(at & 63)
+    return words[at >> 6] << skip | (words[(at >> 6) + 1] >> np.uint64(1)) >> (np.uint64(63) - skip)
+
+
+@compiled
+def uvarint(data: Array, at: Any, end: Any) -> Any:
+    """Return the number of 7-bit groups at byte `at` (uint64), and the byte behind it, CUT where none is before `end`."""
+    number, shift = np.uint64(0), 0
+    while at < end and shift < 70:
+        byte = np.uint64(data[at])
+        at += 1
+        if shift == 63 and byte > np.uint64(1):
+            break
+        number |= (byte & np.uint64(127)) << np.uint64(shift)
+        if byte < np.uint64(128):
+            return number, at
+        shift += 7
+    return number, CUT
+
+
+@compiled
+def varint(data: Array, at: Any, end: Any) -> Any:
+    """Return as `uvarint` a number with a sign (int64): the lowest bit says that it is negative."""
+    number, at = uvarint(data, at, end)
+    return np.int64(number >> np.uint64(1)) ^ -np.int64(number & np.uint64(1)), at
+
+
+@compiled
+def _head(data: Array, at: Any, end: Any, low: Any, high: Any, times: Array, bits: Array) -> Any:
+    """Fill in the first sample of a chunk and the time of the second; return the byte its stream begins at, or CUT."""
+    times[low], at = varint(data, at + 2, end)
+    if at == CUT or at + 8 > end:
+        return CUT
+    value = np.uint64(0)
+    for _ in range(8):
+        value = value << np.uint64(8) | np.uint64(data[at])
+        at += 1
+    bits[low] = value
+    if high - low > 1:
+        step, at = uvarint(data, at, end)
+        times[low + 1] = times[low] + np.int64(step)
+    return at
+
+
+@compiled
+def read_many(
+    data: Array, words: Array, begin: Array, end: Array, offsets: Array, times: Array, bits: Array, sound: Array
+) -> None:
+    """Fill in all samples of many chunks.
+
+    One look at 64 bits shows a whole time and how the value behind it is written, so that a sample takes two looks.
+
+    Parameters
+    ----------
+    data : ndarray of uint8
+        All chunks, and 32 bytes more than the last of them needs.
+    words : ndarray of uint64, shape (len(data) // 8,)
+        The same bytes, eight in a word, the first in its highest bits.
+    begin, end : ndarray of int64, shape (k,)
+        The bytes of each chunk, its count included.
+    offsets : ndarray of int64, shape (k + 1,)
+        Chunk i owns samples `offsets[i]` to `offsets[i + 1]`.
+    times : ndarray of int64, shape (m,)
+    bits : ndarray of uint64, shape (m,)
+    sound : ndarray of bool, shape (k,)
+        Set to False where a chunk ends too early, or says what no writer says; nothing of it is to be used.
+    """
+    for chunk in range(len(begin)):
+        low, high = offsets[chunk], offsets[chunk + 1]
+        if low == high:
+            continue
+        at = _head(data, begin[chunk], end[chunk], low, high, times, bits)
+        if at == CUT or not _stream(words, 8 * at, 8 * end[chunk], times[low:high], bits[low:high]):
+            sound[chunk] = False
+
+
+@compiled
+def _stream(words: Array, at: Any, end: Any, times: Array, bits: Array) -> Any:
+    """Fill in all but the first two times and the first value from bits `at` to `end`; return whether all are there."""
+    if len(times) < 2:
+        return True
+    time, value = times[1], bits[0]
+    step = time - times[0]
+    trailing, used = np.int64(0), np.int64(64)
+    for i in range(1, len(times)):
+        look = peek(words, at)
+        if i > 1:
+            change, width = _change(words, at, look)
+            at += width
+            if at > end:
+                return False
+            look = look << np.uint64(width) if width < 64 else peek(words, at)
+            step += change
+            time += step
+            times[i] = time
+        if look >> np.uint64(63) == 0:
+            at += 1
+        else:
+            if (look << np.uint64(1)) >> np.uint64(63) == 0:
+                at += 2
+            else:
+                used = np.int64((look << np.uint64(7)) >> np.uint64(58))
+                if used == 0:
+                    used = np.int64(64)
+                trailing = 64 - used - np.int64((look << np.uint64(2)) >> np.uint64(59))
+                at += 13
+            if trailing < 0 or at > end:
+                return False
+            value ^= peek(words, at) >> np.uint64(64 - used) << np.uint64(trailing)
+            at += used
+        bits[i] = value
+        if at > end:
+            return False
+    return True
+
+
+@compiled
+def _change(words: Array, at: Any, look: Any) -> Any:
+    """Return how much a step between two times differs from the step before, and in how many bits that is said."""
+    if look >> np.uint64(63) == 0:
+        return np.int64(0), 1
+    ones = 1
+    while ones < 4 and (look << np.uint64(ones)) >> np.uint64(63) != 0:
+        ones += 1
+    if ones == 4:
+        return np.int64(peek(words, at + 4)), 68
+    width = 11 + 3 * ones
+    change = np.int64((look << np.uint64(ones + 1)) >> np.uint64(64 - width))
+    if change > 1 << (width - 1):
+        change -= 1 << width
+    return change, ones + 1 + width

@@ -64,26 +64,28 @@ class Report:
         return "\n".join("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines)
 
 
-def check_sources(paths: Iterable[str | os.PathLike[str]], format: str | None = None) -> list[Path]:
-    """Return the paths if all are there, so that a mistyped one is told before a store is made.
+def check_sources(paths: Iterable[str | os.PathLike[str]], format: str | None = None) -> list[Path | str]:
+    """Return the paths if all are there, so that a mistyped one is told before a store is made; addresses as they are.
 
     Raises
     ------
     InvalidInput
-        If one is a URL or no path at all, or the format is not known.
+        If one is an address that no source reads, or no path at all, or the format is not known.
     NotFound
         If one does not exist.
     """
     if format is not None:
         check_one_of(format, registry.names("workbench.sources"), "format")
-    found = []
+    found: list[Path | str] = []
     for path in paths:
         if not isinstance(path, str | os.PathLike):
             raise InvalidInput(f"source {path!r} is not a path: give the path of a file or folder.")
         if "://" in os.fspath(path):
-            raise InvalidInput(f"source {os.fspath(path)!r} is a URL, which is not supported yet: download it first.")
+            sources.address_source(os.fspath(path), format)
+            found.append(os.fspath(path))
+            continue
         found.append(Path(path))
-        if not found[-1].exists():
+        if not Path(path).exists():
             raise NotFound(f"there is no file or folder {str(path)!r}: give the path of telemetry to read.")
     return found
 
@@ -104,7 +106,7 @@ def ingest(
     ----------
     store : Store
     paths : iterable of str or Path
-        Files, or folders that are walked.
+        Files, folders that are walked, folders that another program keeps, or addresses of systems to ask.
     format : str, optional
         Name of a registered source; detected from the content by default.
     mapping : mapping, optional
@@ -125,28 +127,51 @@ def ingest(
     NotFound
         If a path does not exist.
     InvalidInput
-        If a path is a URL, the format is not known, or a file was cut by another window before.
+        If no source reads an address, the format is not known, or a file was cut by another window before.
     SourceError
         If a single file cannot be read at all; inside a folder that is a counted skip.
     """
     values = settings_table.load()
     report = Report()
     for path in check_sources(paths, format):
+        parts = sources.read(
+            path, format=format, mapping=mapping, settings=values, window=(start, end), progress=progress
+        )
+        if isinstance(path, str):
+            _ask(store, parts, (start, end), report)
+            continue
         reading: _Reading | None = None
-        for name, batch in _watched(sources.read(path, format=format, mapping=mapping, settings=values), progress):
+        for name, batch in _watched(parts, progress):
             report.skips.update(batch.skips)
-            if batch.empty():
+            part = path if path.is_file() or not (path / name).exists() else path / name
+            if batch.empty() and (batch.skips or not part.is_dir()):
                 continue
             if reading is None or reading.name != name:
                 if reading is not None:
                     reading.close()
-                file = path if path.is_file() else path / name
-                reading = _Reading(store, report, name, _identity(file, mapping), format, (start, end))
-                report.files += 1
-            reading.take(batch)
+                reading = _Reading(store, report, name, _identity(part, mapping), format, (start, end))
+            if not batch.empty():
+                report.files += reading.parts == 0
+                reading.take(batch)
         if reading is not None:
             reading.close()
     return report
+
+
+def _ask(
+    store: Store,
+    parts: Iterable[tuple[str, Batch]],
+    window: tuple[np.datetime64 | None, np.datetime64 | None],
+    report: Report,
+) -> None:
+    """Write what a system answers; what was asked before is there twice then, and told apart by nobody: samples merge."""
+    asked: set[str] = set()
+    for name, batch in parts:
+        report.skips.update(batch.skips)
+        if not batch.empty():
+            _write(store, _cut(batch, *window, report.skips) if window != (None, None) else batch, None, report)
+            asked.add(name)
+    report.files += len(asked)
 
 
 def _identity(file: Path, mapping: Mapping[str, str] | None) -> str:
@@ -252,10 +277,10 @@ def _array_to_samples(array: xr.DataArray) -> Samples:
     return build_samples(labels, row, array["time"].values[column], array.values[row, column], kind, unit)
 
 
-def _write(store: Store, batch: Batch, key: str, report: Report) -> None:
+def _write(store: Store, batch: Batch, key: str | None, report: Report) -> None:
     if batch.empty():
         return
-    if store.has(key):
+    if key is not None and store.has(key):
         report.known += 1
         return
     try:
@@ -295,6 +320,10 @@ def _rows_between(frame: pd.DataFrame, start: np.datetime64, end: np.datetime64)
 
 
 def _content_hash(path: Path) -> str:
+    if path.is_dir():
+        inner = sorted(file for file in path.rglob("*") if file.is_file())
+        said = "".join(f"{file.relative_to(path)}\0{_content_hash(file)}\n" for file in inner)
+        return hashlib.sha256(said.encode("utf-8", "surrogateescape")).hexdigest()
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ import pandas as pd
 from workbench.signals.profiles import Profiles, check_profiles, concat_profiles
 from workbench.signals.rows import build_events, build_logs, build_spans, check_events, check_logs, check_spans
 from workbench.signals.samples import METRIC_KINDS, Samples, check_samples, concat_samples
+from workbench.signals.tables import Table, Texts, table_of
 from workbench.signals.time import MAX_NS, MIN_NS
 
 __all__ = ["SIGNALS", "Batch", "check_batch", "concat_batches"]
@@ -58,12 +57,15 @@ class Batch:
 def check_batch(batch: Batch) -> Batch:
     """Return the batch unchanged if every shape in it is well formed, else raise `ShapeError`.
 
-    Labels that were found distinct once are not compared again as long as they are the very same, as from one scrape of
-    a target to the next.
+    Labels that were found distinct once are not compared with each other again, as from one scrape of a target to the
+    next.
     """
-    if batch.metrics is not None and not _surely_sound(batch.metrics):
-        check_samples(batch.metrics)
-        _remember(batch.metrics.labels)
+    if batch.metrics is not None:
+        table = table_of(batch.metrics.labels)
+        if table is None or not table.sound or not _surely_sound(batch.metrics, table):
+            check_samples(batch.metrics)
+            if table is not None:
+                table.sound, table.kinds = True, Texts(batch.metrics.kind)
     if batch.profiles is not None:
         check_profiles(batch.profiles)
     for frame, check in ((batch.logs, check_logs), (batch.spans, check_spans), (batch.events, check_events)):
@@ -72,47 +74,22 @@ def check_batch(batch: Batch) -> Batch:
     return batch
 
 
-_DISTINCT: dict[tuple[int, ...], tuple[weakref.ref[Any], ...]] = {}
-_MOST = 512
 _TYPES = (np.dtype(np.int64), np.dtype(np.float64), np.dtype("M8[ns]"))
 _KINDS = frozenset(METRIC_KINDS)
 
 
-def _columns(labels: pd.DataFrame) -> tuple[Any, ...]:
-    """Return what a label table is made of when nothing of that can be changed in place, else nothing.
-
-    A frame can be changed, its string columns cannot: whoever writes to one gets another Arrow array.
-    """
-    arrays = getattr(getattr(labels, "_mgr", None), "arrays", ())
-    if not arrays or any(type(array) is not pd.arrays.ArrowStringArray for array in arrays):
-        return ()
-    return tuple(array.__arrow_array__() for array in arrays)
-
-
-def _remember(labels: pd.DataFrame) -> None:
-    columns = _columns(labels)
-    if columns:
-        if len(_DISTINCT) >= _MOST:
-            _DISTINCT.clear()
-        _DISTINCT[tuple(map(id, columns))] = tuple(map(weakref.ref, columns))
-
-
-def _surely_sound(samples: Samples) -> bool:
-    """Return whether cheap tests show that `check_samples` would pass; False says nothing."""
-    columns = _columns(samples.labels)
-    held = _DISTINCT.get(tuple(map(id, columns)), ())
-    if not held or any(ref() is not column for ref, column in zip(held, columns, strict=True)):
-        return False
+def _surely_sound(samples: Samples, table: Table) -> bool:
+    """Return whether cheap tests show that `check_samples` would pass, given that it passes these labels; False says nothing."""
     n, m, offsets, time = len(samples.labels), samples.value.size, samples.offsets, samples.time
     if (offsets.dtype, samples.value.dtype, time.dtype) != _TYPES or samples.kind.dtype != np.object_:
         return False
     if not (offsets.shape == (n + 1,) and samples.value.shape == time.shape == (m,)):
         return False
-    if not (samples.kind.shape == samples.unit.shape == (n,) and _KINDS.issuperset(samples.kind.tolist())):
+    if samples.kind.shape != (n,) or samples.unit.shape != (n,) or table.kinds is None:
         return False
-    if "metric" not in samples.labels.columns:
+    if not table.kinds.are(samples.kind) and not _KINDS.issuperset(samples.kind.tolist()):
         return False
-    counts = np.diff(offsets)
+    counts = offsets[1:] - offsets[:-1]
     if offsets[0] != 0 or offsets[-1] != m or counts.min() < 0:
         return False
     stamps = time.view(np.int64)
@@ -120,7 +97,7 @@ def _surely_sound(samples: Samples) -> bool:
         return False
     if m == n and counts.max() == 1:
         return True
-    rising = np.diff(stamps) > 0
+    rising = stamps[1:] > stamps[:-1]
     rising[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < m)] - 1] = True
     return bool(rising.all())
 

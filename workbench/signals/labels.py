@@ -69,8 +69,9 @@ class LabelIndex(xr.Index):
     def create_variables(self, variables: Mapping[Any, xr.Variable] | None = None) -> dict[Hashable, xr.Variable]:
         """Return one coordinate variable per label, keeping attributes of the variables given."""
         old = variables or {}
+        # Without fastpath xarray makes a pandas Series of every column to see whether it holds times.
         return {
-            name: xr.Variable((self.dim,), values, old[name].attrs if name in old else None)
+            name: xr.Variable((self.dim,), values, old[name].attrs if name in old else None, fastpath=True)
             for name, values in self._columns.items()
         }
 

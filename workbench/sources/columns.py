@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["choice_column", "hex_column", "text_column"]
+__all__ = ["choice_column", "hex_column", "str_column", "text_column"]
 
 _STR: Any = pd.StringDtype("pyarrow", na_value=np.nan)
 
@@ -26,7 +26,8 @@ def _arrow_text(values: Sequence[str | None]) -> Any:
         )
 
 
-def _series(array: Any) -> pd.Series:
+def str_column(array: Any) -> pd.Series:
+    """Return an Arrow array of text as a `str` column."""
     return pd.Series(_STR.__from_arrow__(array))
 
 
@@ -38,15 +39,15 @@ def text_column(values: Sequence[str | None], cap: int, skips: Counter[str], wha
         if cut:
             skips[f"{what} truncated to intake.max_text_chars"] += cut
             array = pc.utf8_slice_codeunits(array, 0, cap)
-    return _series(array)
+    return str_column(array)
 
 
 def choice_column(places: npt.NDArray[np.int64], texts: Sequence[str | None]) -> pd.Series:
     """Return a `str` column of shape (n,) from places in a short list of texts; a negative place is missing."""
     array = _arrow_text(texts)
     if (places < 0).any():
-        return _series(array.take(pa.array(np.maximum(places, 0), mask=places < 0)))
-    return _series(array.take(pa.array(places)))
+        return str_column(array.take(pa.array(np.maximum(places, 0), mask=places < 0)))
+    return str_column(array.take(pa.array(places)))
 
 
 def hex_column(ids: Sequence[bytes], size: int) -> tuple[pd.Series, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -66,4 +67,4 @@ def hex_column(ids: Sequence[bytes], size: int) -> tuple[pd.Series, npt.NDArray[
     array = pa.Array.from_buffers(pa.large_string(), n, [None, offsets, pa.py_buffer(raw.hex().encode("ascii"))])
     if (absent | wrong).any():
         array = pc.if_else(pa.array(absent | wrong), "", array)
-    return _series(array), absent, wrong
+    return str_column(array), absent, wrong

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -12,7 +13,7 @@ from workbench import settings as settings_table
 from workbench.errors import InvalidInput
 from workbench.signals import Batch
 
-__all__ = ["HEAD_BYTES", "ROWS_PER_BATCH", "ReadOptions", "Source"]
+__all__ = ["HEAD_BYTES", "ROWS_PER_BATCH", "AddressSource", "FolderSource", "ReadOptions", "Source"]
 
 HEAD_BYTES = 65_536
 """How much of the unpacked content `Source.detect` is shown."""
@@ -36,11 +37,17 @@ class ReadOptions:
         as in `{"service": "=checkout"}`. Formats that carry no service of their own take constants from it too.
     time : datetime64[ns]
         The instant of data without timestamps; a file's modification time by default.
+    window : start and end, datetime64[ns], optional
+        What will be kept: a source need not read what lies outside [start, end).
+    progress : bool
+        Whether a source that is waited for shows a bar of its own.
     """
 
     settings: Mapping[str, Any] = field(default_factory=settings_table.load)
     mapping: Mapping[str, str] | None = None
     time: np.datetime64 = _EPOCH
+    window: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None)
+    progress: bool = False
 
     @property
     def max_body_bytes(self) -> int:
@@ -92,4 +99,37 @@ class Source(Protocol):
 
     def read(self, stream: BinaryIO, path: str, options: ReadOptions) -> Iterator[Batch]:
         """Yield everything in the stream; `path` is only for hints and messages."""
+        ...
+
+
+@runtime_checkable
+class FolderSource(Protocol):
+    """A reader of whole folders that another program keeps: of the same registry group, made without arguments."""
+
+    name: ClassVar[str]
+
+    def detect_folder(self, folder: Path) -> bool:
+        """Return whether a folder is such a one."""
+        ...
+
+    def read_folder(self, folder: Path, options: ReadOptions) -> Iterator[tuple[str, Batch]]:
+        """Yield the content part by part: the name of each part within the folder with an empty batch, then its batches.
+
+        Raises `SourceError` when nothing of it can be read; otherwise what cannot be kept is counted in `Batch.skips`.
+        """
+        ...
+
+
+@runtime_checkable
+class AddressSource(Protocol):
+    """A reader of a system that is asked over the network: of the same registry group, made without arguments."""
+
+    name: ClassVar[str]
+
+    def detect_address(self, address: str) -> bool:
+        """Return whether an address (with `://`) can only be meant for this source."""
+        ...
+
+    def read_address(self, address: str, options: ReadOptions) -> Iterator[tuple[str, Batch]]:
+        """Yield what the system holds in the window, named by what was asked."""
         ...

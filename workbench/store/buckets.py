@@ -153,6 +153,8 @@ class ObstoreBucket:
             raise StoreError(f"place {self.url} refuses access to {name}: check the credentials.") from error
         except (known.NotSupportedError, NotImplementedError) as error:
             raise StoreError(f"place {self.url} cannot do this ({_first_line(error)}): choose another.") from error
+        except ValueError as error:  # how the package refuses a name
+            raise StoreError(f"{name[:200]!r} is no name of a file in a store: do not use this catalog.") from error
         except (known.BaseError, OSError) as error:
             text = _first_line(error)
             status = text.partition("status code: ")[2][:3]

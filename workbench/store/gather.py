@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,23 @@ from workbench.store.metrics import Chunks
 __all__ = ["gather"]
 
 _Ints = npt.NDArray[np.int64]
+
+
+class _Part(NamedTuple):
+    """Chunks of one segment, and which of their samples lie in the window: `begin` to `end`."""
+
+    rows: npt.NDArray[np.intp]
+    begin: _Ints
+    end: _Ints
+
+    @classmethod
+    def of(cls, chunks: Chunks, rows: npt.NDArray[np.intp], start: int, end: int) -> _Part:
+        begin, behind = chunks.within(rows, start, end)
+        some = begin < behind
+        return cls(rows[some], begin[some], behind[some])
+
+    def without(self, bad: npt.NDArray[np.intp]) -> _Part:
+        return _Part(*(np.delete(values, bad) for values in self))
 
 
 @dataclass(frozen=True)
@@ -27,10 +45,11 @@ class _Pieces:
     rank: _Ints
 
     @classmethod
-    def of_chunks(cls, chunks: Chunks, rows: npt.NDArray[np.intp], rank: int) -> _Pieces:
-        index, group = chunks.index, chunks.index.group[rows]
-        ranks = np.full(len(rows), rank, np.int64)
-        return cls(index.series[rows], index.t_min[group], index.t_max[group], index.count[group], ranks)
+    def of_chunks(cls, chunks: Chunks, part: _Part, rank: int, start: int, end: int) -> _Pieces:
+        index, group = chunks.index, chunks.index.group[part.rows]
+        ranks = np.full(len(part.rows), rank, np.int64)
+        low, high = np.maximum(index.t_min[group], start), np.minimum(index.t_max[group], end - 1)
+        return cls(index.series[part.rows], low, high, part.end - part.begin, ranks)
 
     @classmethod
     def of_hot(cls, hot: HotSamples, kept: npt.NDArray[np.intp]) -> _Pieces:
@@ -84,10 +103,10 @@ def gather(
     """
     wanted = np.zeros(size + 1, bool)
     wanted[ids] = True
-    rows = [chunks.index.rows(ids, wanted, start, end) for _, chunks in segments]
+    rows = [_Part.of(chunks, chunks.index.rows(ids, wanted, start, end), start, end) for _, chunks in segments]
     kept = [np.flatnonzero(wanted[h.ids]) for h in hot]
     while True:
-        parts = [_Pieces.of_chunks(c, r, rank) for (rank, c), r in zip(segments, rows, strict=True)]
+        parts = [_Pieces.of_chunks(c, r, rank, start, end) for (rank, c), r in zip(segments, rows, strict=True)]
         parts += [_Pieces.of_hot(h, k) for h, k in zip(hot, kept, strict=True)]
         pieces = _Pieces.joined(parts)
         order = np.lexsort((pieces.rank, pieces.t_min, pieces.series))
@@ -98,10 +117,10 @@ def gather(
         where = np.split(at, np.cumsum([len(p.series) for p in parts], dtype=np.int64))[: len(parts)]
         sound = True
         for i, ((_, chunks), a) in enumerate(zip(segments, where, strict=False)):
-            bad = chunks.fill(rows[i], a, time, value)
+            bad = chunks.fill(rows[i].rows, a, time, value, (rows[i].begin, rows[i].end))
             if len(bad):
-                damaged(chunks.damaged(rows[i][bad], names))
-                rows[i], sound = np.delete(rows[i], bad), False
+                damaged(chunks.damaged(rows[i].rows[bad], names))
+                rows[i], sound = rows[i].without(bad), False
         if sound:
             break
     for h, k, a in zip(hot, kept, where[len(segments) :], strict=True):

@@ -26,6 +26,7 @@ MAGIC = b"hot2"
 
 _HEAD = struct.Struct("<4sBBBB4xIIIqqq")
 _LZ4 = pa.Codec("lz4_raw")
+_SCALES = (10**9, 10**6, 10**3)
 _LZ4_MOST = 255  # no lz4 block unpacks to more than this many times its size
 
 _IDS = 2**22
@@ -115,14 +116,15 @@ def pack_samples(ids: _Ints, offsets: _Ints, time: _Ints, value: npt.NDArray[np.
     value : ndarray of float64, shape (m,)
     """
     n, m = len(ids), len(value)
-    counts, each = np.diff(offsets), m // n
-    even = each * n == m and bool((counts == each).all())
+    counts, each = offsets[1:] - offsets[:-1], m // n
+    even = m == n or (each * n == m and bool((counts == each).all()))
     shared = even and bool((time.reshape(n, each) == time[:each]).all())
     first = int(time[0]) if shared else int(time.min())
-    since, scale = _scaled((time[:each] if shared else time) - first)
-    steps = np.diff(ids)
+    alike = shared and each == 1
+    since, scale = (None, _SCALES[0]) if alike else _scaled((time[:each] if shared else time) - first)
+    steps = ids[1:] - ids[:-1]
     sections = (
-        None if not since.any() else _narrow(since, signed=False),
+        None if since is None or not since.any() else _narrow(since, signed=False),
         None if (steps == 1).all() else _narrow(steps, signed=True),
         None if even else _narrow(counts, signed=False),
     )
@@ -136,7 +138,7 @@ def pack_samples(ids: _Ints, offsets: _Ints, time: _Ints, value: npt.NDArray[np.
 
 def _scaled(since: _Ints) -> tuple[_Ints, int]:
     """Return numbers divided by the largest power of a thousand up to 10^9 that divides all of them, and that."""
-    for scale in (10**9, 10**6, 10**3):
+    for scale in _SCALES:
         whole = since // scale
         if (whole * scale == since).all():
             return whole, scale

@@ -26,6 +26,8 @@ __all__ = ["Held", "Part", "Read", "Stored", "View"]
 _Ints = npt.NDArray[np.int64]
 
 _FEW = 64
+_SMALL, _OBJECT = 4096, 150
+"""Values of a label that are kept as Python objects, for one of them is then found in no time; bytes of each, about."""
 
 
 class Read(Protocol):
@@ -48,8 +50,16 @@ class Read(Protocol):
         """Return the Arrow text of some codes, "" of 0."""
         ...
 
+    def objects(self, codes: Codes) -> npt.NDArray[np.object_]:
+        """Return some codes as an array of str objects, "" of 0."""
+        ...
+
     def lookup(self, texts: Any) -> _Ints:
         """Return the code of each Arrow text, -1 where no series has it."""
+        ...
+
+    def search(self, texts: Any) -> _Ints:
+        """Return what `lookup` returns, by way of the values as they are stored, however few they are."""
         ...
 
     def span(self, prefix: str) -> tuple[int, Any]:
@@ -84,9 +94,15 @@ class Held:
         """Return the Arrow text of some codes, "" of 0."""
         return pa.concat_arrays([BLANK, self.column.values]).take(pa.array(codes))
 
+    def objects(self, codes: Codes) -> npt.NDArray[np.object_]:
+        """Return some codes as an array of str objects, "" of 0."""
+        return _objects(self.texts(codes))
+
     def lookup(self, texts: Any) -> _Ints:
         """Return the code of each Arrow text, -1 where no series has it."""
         return _code_in(texts, self.column.values)
+
+    search = lookup
 
     def span(self, prefix: str) -> tuple[int, Any]:
         """Return all values, and 1 as the code of the first."""
@@ -95,6 +111,11 @@ class Held:
     def dictionary(self) -> bytes | None:
         """Return None."""
         return None
+
+
+def _objects(texts: Any) -> npt.NDArray[np.object_]:
+    found: npt.NDArray[np.object_] = texts.to_numpy(zero_copy_only=False)
+    return found
 
 
 def _index_in(texts: Any, values: Any) -> _Ints:
@@ -195,8 +216,29 @@ class Stored:
         at = 1 + np.searchsorted(pieces, place) * step + inside  # every piece but the very last is full
         return values.take(pa.array(np.where(codes > 0, at, 0)))
 
+    def _known(self) -> tuple[npt.NDArray[np.object_], dict[str, int]]:
+        """Return the values of a small label as Python has them, by code, and the code of each."""
+
+        def make() -> tuple[int, tuple[npt.NDArray[np.object_], dict[str, int]]]:
+            values = self._all()
+            objects = _objects(values)
+            return values.nbytes + _OBJECT * len(objects), (objects, {text: i for i, text in enumerate(objects)})
+
+        return self._pantry.get((self._block.number, self._entry.text, "objects"), make)
+
+    def objects(self, codes: Codes) -> npt.NDArray[np.object_]:
+        """Return some codes as an array of str objects, "" of 0."""
+        return self._known()[0][codes] if self.size <= _SMALL else _objects(self.texts(codes))
+
     def lookup(self, texts: Any) -> _Ints:
         """Return the code of each Arrow text, -1 where no series has it."""
+        if self.size <= _SMALL:
+            places = self._known()[1]
+            return np.array([places.get(text, -1) for text in texts.to_pylist()], np.int64)
+        return self.search(texts)
+
+    def search(self, texts: Any) -> _Ints:
+        """Return what `lookup` returns, by way of the values as they are stored, however few they are."""
         step = self._entry.step
         if step >= self.size:
             return _index_in(texts, self._all())

@@ -18,7 +18,7 @@ from workbench.store.label_known import Keyring
 from workbench.store.label_rows import Pantry
 from workbench.store.labels import Codes, Column
 
-__all__ = ["find", "frame", "literals", "match", "prefix", "said_of"]
+__all__ = ["find", "frame", "literals", "match", "objects", "prefix", "said_of"]
 
 _Ints = npt.NDArray[np.int64]
 _Rows = npt.NDArray[np.intp]
@@ -151,9 +151,8 @@ def _ordered(pieces: Sequence[Any], at: Sequence[_Rows]) -> Any:
 def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
     """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
     split = _split(parts, ids)
-    names = sorted({"metric", *(name for part, _, _ in split for name in part.columns)})
     data: dict[str, Any] = {}
-    for name in names:
+    for name in _names(split):
         pieces, used = [], name == "metric"
         for part, at, rows in split:
             column = part.columns.get(name)
@@ -168,6 +167,26 @@ def frame(parts: Sequence[Part], ids: _Ints) -> pd.DataFrame:
     return pd.DataFrame(data, index=pd.RangeIndex(len(ids)))
 
 
+def objects(parts: Sequence[Part], ids: _Ints) -> dict[str, npt.NDArray[np.object_]]:
+    """Return what `frame` returns, as arrays of str objects by name."""
+    split = _split(parts, ids)
+    data = {}
+    for name in _names(split):
+        out, used = np.full(len(ids), "", object), name == "metric"
+        for part, at, rows in split:
+            column = part.columns.get(name)
+            codes = np.zeros(0, np.uint8) if column is None else column.codes_at(rows)
+            if column is not None and codes.any():
+                out[at], used = column.objects(codes), True
+        if used:
+            data[name] = out
+    return data
+
+
+def _names(split: Sequence[tuple[Part, _Rows, _Rows]]) -> list[str]:
+    return sorted({"metric", *(name for part, _, _ in split for name in part.columns)})
+
+
 def said_of(
     parts: Sequence[Part], ids: _Ints, learned: Mapping[int, tuple[str, str]]
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
@@ -175,8 +194,9 @@ def said_of(
     out = (np.full(len(ids), "", object), np.full(len(ids), "", object))
     for part, at, rows in _split(parts, ids):
         for i, column in enumerate(part.about):
-            codes, places = np.unique(column.codes_at(rows), return_inverse=True)
-            out[i][at] = column.texts(codes).to_numpy(zero_copy_only=False)[places]
+            codes = column.codes_at(rows)
+            if codes.any():
+                out[i][at] = column.objects(codes)
     if learned:
         known = np.fromiter(learned, np.int64, len(learned))
         for i in np.flatnonzero(np.isin(ids, known)).tolist():

@@ -9,27 +9,23 @@ labels exactly (`label_find.find`). So a million sets cost 24 MB instead of thei
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
+import weakref
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.signals.tables import Table, Texts
 from workbench.store.label_block import Part
 from workbench.store.label_state import merge_from
 from workbench.store.labels import arrow_of, places_of, utf8
 
-__all__ = ["Frames", "Keyring", "Known", "fingerprint"]
+__all__ = ["Keyring", "Known", "Tables"]
 
 _Ints = npt.NDArray[np.int64]
 _Objects = npt.NDArray[np.object_]
 _Keys = npt.NDArray[np.uint64]
-
-_Said = tuple[tuple[Any, ...], tuple[Any, ...]] | None
-
-_MOST_FRAMES = 32
-_MOST_ROWS = 500_000
 
 
 class Keyring:
@@ -116,43 +112,18 @@ class Known:
         self._runs = [*self._runs[:at], (keys[:, order], numbers[order])]
 
 
-def fingerprint(labels: pd.DataFrame, kind: _Objects, unit: _Objects) -> _Said:
-    """Return a key that only equal tables have as long as the objects in the second tuple are alive, None for no key.
-
-    Arrow's buffers are immutable, so a changed column is another object. An array of Python texts is told by the
-    addresses of its texts, which cannot change either.
-    """
-    if len(labels) > _MOST_ROWS:
-        return None
-    inside = labels._mgr  # the public way makes a Series of each column, 10 us a piece
-    key: list[Any] = [len(labels), *labels.columns, inside.blknos.tobytes()]
-    alive: list[Any] = [kind.copy(), unit.copy()]
-    for column in inside.arrays:
-        array = getattr(column, "_pa_array", None)
-        if array is None:
-            return None
-        key.append(id(array))
-        alive.append(array)
-    return (*key, kind.tobytes(), unit.tobytes()), tuple(alive)
-
-
-class Frames:
-    """The label tables resolved last."""
+class Tables:
+    """The label tables resolved last, with what was said of their series."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], tuple[tuple[Any, ...], _Ints]] = OrderedDict()
-        self._rows = 0
+        self._kept: weakref.WeakKeyDictionary[Table, tuple[Texts, Texts, _Ints]] = weakref.WeakKeyDictionary()
 
-    def get(self, said: _Said) -> _Ints | None:
-        """Return the numbers of the rows of a table with this fingerprint, None when it is not known."""
-        kept = None if said is None else self._kept.get(said[0])
-        return None if kept is None else kept[1].copy()
+    def get(self, table: Table | None, kind: _Objects, unit: _Objects) -> _Ints | None:
+        """Return the numbers of the rows of a table, None when it is not known with these kinds and units."""
+        kept = None if table is None else self._kept.get(table)
+        return kept[2].copy() if kept is not None and kept[0].are(kind) and kept[1].are(unit) else None
 
-    def add(self, said: _Said, numbers: _Ints) -> None:
-        """Keep the numbers of the rows of a table with this fingerprint."""
-        if said is None or said[0] in self._kept:
-            return
-        self._kept[said[0]] = said[1], numbers.copy()
-        self._rows += len(numbers)
-        while self._rows > _MOST_ROWS or len(self._kept) > _MOST_FRAMES:
-            self._rows -= len(self._kept.popitem(last=False)[1][1])
+    def add(self, table: Table | None, kind: _Objects, unit: _Objects, numbers: _Ints) -> None:
+        """Keep the numbers of the rows of a table."""
+        if table is not None:
+            self._kept[table] = Texts(kind), Texts(unit), numbers.copy()

@@ -52,7 +52,7 @@ def _check(part: Part, column: Read, what: str) -> None:
     text = values.to_pylist()
     if len(text) != column.size or any(a >= b for a, b in pairwise(text)):
         raise StoreError(f"the values of {where} are not in order: restore the catalog.")
-    if text and column.lookup(values.slice(len(text) - 1)).tolist() != [column.size]:
+    if text and column.search(values.slice(len(text) - 1)).tolist() != [column.size]:
         raise StoreError(f"the values of {where} are not where they should be: restore the catalog.")
     if len(codes) != part.count or int(codes.max(initial=np.uint8(0))) > column.size:
         raise StoreError(f"{where} has codes that stand for nothing: restore the catalog.")

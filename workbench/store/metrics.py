@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from workbench import codecs
+from workbench.codecs.packed import Packed, decode_many
 from workbench.errors import StoreError
 from workbench.store.chunk_index import ChunkIndex
 from workbench.store.chunks import CHUNK, LONG, TAIL, Flat, chunk_table
@@ -32,12 +34,11 @@ __all__ = [
 
 _Ints = npt.NDArray[np.int64]
 _INDEXED = ["series_id", "time_group", "t_min", "t_max", "count", "time_codec", "time_blob", "codec", "blob"]
-_BYTES = ("blob", "time_blob")
-_REPEATED = ["kind", "unit", "time_group", "t_min", "t_max", "count", "time_codec", "codec", "blob"]
-_ENCODED = {
-    "labels": "DELTA_LENGTH_BYTE_ARRAY",
-    **dict.fromkeys(("series_id", "t_first", "t_last"), "DELTA_BINARY_PACKED"),
-}
+_ENCODED = {"labels": "DELTA_LENGTH_BYTE_ARRAY", "series_id": "DELTA_BINARY_PACKED", "codec": "BYTE_STREAM_SPLIT"}
+
+
+_TIMES = 8 * 2**20
+"""Bytes of timestamps of a segment that are kept decoded: a target's serve all its series."""
 
 
 class Layout(NamedTuple):
@@ -74,7 +75,7 @@ def write_segment(
         "series_min": int(ids[0]),
         "series_max": int(ids[-1]),
     }
-    packed = [name for name in table.column_names if name not in _BYTES]
+    packed = [name for name in table.column_names if name != "blob"]
     file, data = write_file(
         place,
         f"metrics/{day_of(row['t_min'])}",
@@ -82,11 +83,11 @@ def write_segment(
         table.replace_schema_metadata({**meta, **{k: str(v) for k, v in row.items()}}),
         row_group_size=len(table),
         column_encoding=_ENCODED,
-        use_dictionary=_REPEATED,
+        use_dictionary=["blob"],  # identical chunks once; the other columns repeat themselves in a way zstd sees
         dictionary_pagesize_limit=2**31 - 1,
-        compression={name: "none" if name in _BYTES else "zstd" for name in table.column_names},
+        compression={name: "zstd" if name in packed else "none" for name in table.column_names},
         compression_level=dict.fromkeys(packed, layout.level),
-        write_statistics=["series_id", "t_min", "t_max"],
+        write_statistics=["t_min", "t_max"],
         store_schema=False,
     )
     return Made(row, [file], ChunkIndex.of_table(table, memoryview(data)).pack())
@@ -101,9 +102,17 @@ class Chunks:
         self.name = f"{place.url}/{file.path}"
         self.url, self.file = place.url, file
         self._place, self._path = place, file.path
+        self._times: dict[int, _Ints] = {}
+        self._keeps = 8 * int(index.count.sum()) <= _TIMES
+        self.bytes += 8 * int(index.count.sum()) if self._keeps else 0
 
     def fill(
-        self, rows: npt.NDArray[np.intp], at: _Ints, time: _Ints | None, value: npt.NDArray[np.float64]
+        self,
+        rows: npt.NDArray[np.intp],
+        at: _Ints,
+        time: _Ints | None,
+        value: npt.NDArray[np.float64],
+        span: tuple[_Ints, _Ints] | None = None,
     ) -> npt.NDArray[np.intp]:
         """Decode chunk `rows[i]` into `time` and `value` from position `at[i]` on.
 
@@ -116,61 +125,98 @@ class Chunks:
         time : ndarray of int64 or None
             Left out when only values are wanted.
         value : ndarray of float64
+        span : tuple of ndarray of int64, optional
+            The first sample wanted of each chunk and the one behind the last, as `within` returns them.
 
         Returns
         -------
         ndarray of int
             Positions in `rows` of damaged chunks; their samples are not to be used.
         """
-        index = self.index
-        blob, group = index.blob[rows], index.group[rows]
-        raw, bad = self.raw(blob)
-        decoded: dict[tuple[int, int], tuple[int, int]] = {}
-        work = zip(blob.tolist(), index.codec[rows].tolist(), at.tolist(), index.count[group].tolist(), strict=True)
-        decode = codecs.decode_into
-        wrong: list[int] = []
-        for i, (number, codec, a, n) in enumerate(work):
-            done = decoded.get((number, codec))
-            try:
-                if number in bad:
-                    raise ValueError("its checksum does not match")
-                if done is not None and done[1] == n:
-                    value[a : a + n] = value[done[0] : done[0] + n]
-                else:
-                    decode(codec, raw[number], value[a : a + n])
-                    decoded[number, codec] = a, n
-            except ValueError:
-                wrong.append(i)
+        group = self.index.group[rows]
+        begin, end = span or (np.zeros(len(rows), np.int64), self.index.count[group])
+        wrong = self.unpack(rows, begin, end, at, value)
         if time is not None:
-            wrong += self._fill_times(group, at, time)
-        return np.unique(np.array(wrong, np.intp))
+            times = np.array(self._fill_times(group, begin, end, at, time), np.intp)
+            wrong = np.unique(np.concatenate([wrong, times]))
+        return wrong
 
-    def raw(self, blob: npt.NDArray[np.int32]) -> tuple[dict[int, bytes], set[int]]:
-        """Return the bytes of some blobs, read together, and which of them are damaged."""
-        index = self.index
-        wanted = np.unique(blob)
-        spans = zip(index.offset[wanted].tolist(), index.length[wanted].tolist(), strict=True)
-        raw = dict(zip(wanted.tolist(), self._place.read(self._path, list(spans)), strict=True))
-        return raw, self._unsound(wanted, raw)
+    def within(self, rows: npt.NDArray[np.intp], start: int, end: int) -> tuple[_Ints, _Ints]:
+        """Return which samples of chunks lie in [start, end): the first, and the one behind the last.
 
-    def _unsound(self, wanted: npt.NDArray[np.int32], raw: dict[int, bytes]) -> set[int]:
-        """Return the blobs whose bytes are not those that were written; each is looked at once per process."""
+        Of chunks whose timestamps are damaged all samples are named, so that `fill` tells of them.
+        """
         index = self.index
-        new = wanted[~index.sound[wanted]]
-        bad = {
-            n for n, crc32 in zip(new.tolist(), index.crc32[new].tolist(), strict=True) if zlib.crc32(raw[n]) != crc32
-        }
-        index.sound[[n for n in new.tolist() if n not in bad]] = True
-        return bad
+        groups, of = np.unique(index.group[rows], return_inverse=True)
+        low, high = np.zeros(len(groups), np.int64), index.count[groups]
+        cut = (index.t_min[groups] < start) | (index.t_max[groups] >= end)
+        for i in np.flatnonzero(cut).tolist():
+            try:
+                low[i], high[i] = np.searchsorted(self.times(int(groups[i])), [start, end])
+            except StoreError:
+                continue
+        return low[of], high[of]
+
+    def unpack(
+        self, rows: npt.NDArray[np.intp], begin: _Ints, end: _Ints, target: _Ints, out: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.intp]:
+        """Decode samples `begin[i]` to `end[i]` of chunk `rows[i]` into `out`, from `target[i]` on.
+
+        Chunks with the same bytes are decoded once.
+
+        Parameters
+        ----------
+        rows : ndarray of int
+        begin, end, target : ndarray of int64
+        out : ndarray of float64, one-dimensional
+
+        Returns
+        -------
+        ndarray of int
+            Positions in `rows` of damaged chunks, sorted; what is written for them is not to be used.
+        """
+        index = self.index
+        codec, blob, count = index.codec[rows], index.blob[rows], index.count[index.group[rows]]
+        first, same = _repeated(blob, codec, count, begin, end)
+        data, at, length, sound = self._read(blob[first])
+        for packed in (True, False):
+            some = np.flatnonzero(((codec[first] == Packed.id) == packed) & sound)
+            of = first[some]
+            parts = at[some], length[some], count[of], begin[of], end[of], target[of]
+            decode = decode_many if packed else partial(_decode_each, codec[of])
+            if len(some):
+                sound[some] = decode(data, *parts, out)
+        copies = np.flatnonzero(first[same] != np.arange(len(rows)))
+        source = target[first[same[copies]]]
+        spans = zip(source.tolist(), target[copies].tolist(), (end - begin)[copies].tolist(), strict=True)
+        for a, b, n in spans:
+            out[b : b + n] = out[a : a + n]
+        return np.flatnonzero(~sound[same])
+
+    def _read(self, blob: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.uint8], _Ints, _Ints, npt.NDArray[np.bool_]]:
+        """Return bytes, where each blob lies in them and how long it is, and which are those that were written."""
+        index = self.index
+        length = index.length[blob]
+        data, at = self._place.read_joined(self._path, index.offset[blob], length)
+        sound: npt.NDArray[np.bool_] = at >= 0
+        new = np.flatnonzero(sound & ~index.sound[blob])  # each is looked at once per process
+        view = data.data
+        spans = zip(at[new].tolist(), length[new].tolist(), index.crc32[blob[new]].tolist(), strict=True)
+        sound[new] = [zlib.crc32(view[a : a + n]) == crc32 for a, n, crc32 in spans]
+        index.sound[blob[new[sound[new]]]] = True
+        return data, at, length, sound
 
     def times(self, group: int) -> _Ints:
-        """Return the timestamps of one group.
+        """Return the timestamps of one group, not to be changed; those of a few targets are kept.
 
         Raises
         ------
         StoreError
             If they do not decode to what the index says.
         """
+        kept = self._times.get(group)
+        if kept is not None:
+            return kept
         index = self.index
         out = np.empty(int(index.count[group]), np.int64)
         try:
@@ -181,12 +227,15 @@ class Chunks:
             ) from error
         if out[0] != index.t_min[group] or out[-1] != index.t_max[group]:
             raise StoreError(f"segment {self.name} holds timestamps that disagree with its index: restore it.")
+        if self._keeps:
+            self._times[group] = out
         return out
 
-    def _fill_times(self, group: npt.NDArray[np.int32], at: _Ints, time: _Ints) -> list[int]:
+    def _fill_times(self, group: npt.NDArray[np.int32], begin: _Ints, end: _Ints, at: _Ints, time: _Ints) -> list[int]:
         known: dict[int, _Ints | None] = {}
         wrong = []
-        for i, (g, a) in enumerate(zip(group.tolist(), at.tolist(), strict=True)):
+        given = (a.tolist() for a in (group, begin, end, at))
+        for i, (g, first, last, a) in enumerate(zip(*given, strict=True)):
             if g not in known:
                 try:
                     known[g] = self.times(g)
@@ -196,7 +245,7 @@ class Chunks:
             if found is None:
                 wrong.append(i)
             else:
-                time[a : a + len(found)] = found
+                time[a : a + last - first] = found[first:last]
         return wrong
 
     def damaged(self, rows: npt.NDArray[np.intp], names: Callable[[_Ints], list[str]]) -> str:
@@ -209,6 +258,39 @@ class Chunks:
         parts = [f"{text[:200]} from {np.datetime64(a, 'ns')} to {np.datetime64(b, 'ns')}" for text, a, b in spans]
         more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
         return f"segment {self.name} is damaged where it holds {'; '.join(parts)}{more}: restore it from a copy."
+
+
+def _repeated(*keys: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return where each distinct combination of keys stands first, and for every position which of these it is."""
+    order = np.lexsort(keys[::-1])
+    fresh = np.zeros(len(order), bool)
+    fresh[:1] = True
+    for key in keys:
+        ordered = key[order]
+        fresh[1:] |= ordered[1:] != ordered[:-1]
+    same = np.empty(len(order), np.intp)
+    same[order] = np.cumsum(fresh) - 1
+    return order[fresh], same  # the sort is stable: the first of a run stands first
+
+
+def _decode_each(
+    codec: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8], at: _Ints, length: _Ints, count: _Ints, begin: _Ints,
+    end: _Ints, target: _Ints, out: npt.NDArray[np.float64],
+) -> npt.NDArray[np.bool_]:  # fmt: skip
+    """Do for chunks of any codec what `decode_many` does for packed ones, one by one."""
+    sound, scratch = np.ones(len(at), bool), np.empty(int(count.max(initial=0)))
+    given = (a.tolist() for a in (codec, at, length, count, begin, end, target))
+    for i, (number, where, size, n, first, last, to) in enumerate(zip(*given, strict=True)):
+        whole = last - first == n
+        values = out[to : to + n] if whole else scratch[:n]
+        try:
+            codecs.decode_into(number, data[where : where + size].tobytes(), values)
+        except ValueError:
+            sound[i] = False
+            continue
+        if not whole:
+            out[to : to + last - first] = values[first:last]
+    return sound
 
 
 class ChunkCache:

@@ -12,14 +12,19 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from workbench.errors import StoreError
 from workbench.store.crash import reach
 
-__all__ = ["Folder", "Gone", "Place", "fsync", "inside", "joined", "make_folder"]
+__all__ = ["Folder", "Gone", "Place", "concatenated", "fsync", "inside", "joined", "make_folder"]
 
+_Ints = npt.NDArray[np.int64]
 _OPEN = 64
 _GAP = 8192
 
@@ -35,6 +40,10 @@ class Place(Protocol):
 
     def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return the bytes at each (offset, length); raises `Gone` without the file and `StoreError` otherwise."""
+        ...
+
+    def read_joined(self, path: str, offset: _Ints, length: _Ints) -> tuple[npt.NDArray[np.uint8], _Ints]:
+        """Return one array of bytes and where each (offset, length) begins in it, -1 where the file ends before."""
         ...
 
     def open(self, path: str) -> Any:
@@ -81,6 +90,25 @@ def joined(ranges: Sequence[tuple[int, int]], gap: int) -> Iterator[tuple[int, i
         members.append((i, offset, length))
     if members:
         yield start, end, members
+
+
+def concatenated(parts: Sequence[bytes], length: _Ints) -> tuple[npt.NDArray[np.uint8], _Ints]:
+    """Return what `Place.read_joined` returns, of parts that were read one by one."""
+    held = np.array([len(part) for part in parts], np.int64)
+    at = np.cumsum(held) - held
+    return np.frombuffer(b"".join(parts), np.uint8), np.where(held == length, at, -1)
+
+
+def _stretches(offset: _Ints, length: _Ints) -> tuple[_Ints, _Ints, _Ints]:
+    """Return where stretches that cover ranges at most `_GAP` bytes apart begin and end, and which one each is in."""
+    order = np.argsort(offset, kind="stable")
+    begin, end = offset[order], np.maximum.accumulate((offset + length)[order])
+    fresh = np.ones(len(order), bool)
+    fresh[1:] = begin[1:] > end[:-1] + _GAP
+    first = np.flatnonzero(fresh)
+    of = np.empty(len(order), np.int64)
+    of[order] = np.cumsum(fresh) - 1
+    return begin[first], end[np.append(first[1:], len(order)) - 1], of
 
 
 def _read_all(handle: int, offset: int, length: int) -> bytes:
@@ -160,23 +188,43 @@ class Folder:
                 self._handles.popitem(last=False)
         return made
 
-    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return the bytes at each (offset, length), short where the file ends before."""
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[_Handle]:
+        """Give an open file, and turn what goes wrong with it into what a place raises."""
         inside(self.root, path)
         try:
-            handle = self._handle(path)
-            found = []
-            for start, end, members in joined(ranges, _GAP):
-                block = _read_all(handle.number, start, end - start)
-                found += [(i, block[o - start : o - start + n]) for i, o, n in members]
+            yield self._handle(path)
         except FileNotFoundError:
             raise Gone(path) from None
         except OSError as error:
             raise StoreError(
                 f"segment {self.root / path} cannot be read: {error.strerror}; check the disk or restore a copy."
             ) from error
+
+    def read(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes at each (offset, length), short where the file ends before."""
+        found = []
+        with self._reading(path) as handle:
+            for start, end, members in joined(ranges, _GAP):
+                block = _read_all(handle.number, start, end - start)
+                found += [(i, block[o - start : o - start + n]) for i, o, n in members]
         found.sort()
         return [part for _, part in found]
+
+    def read_joined(self, path: str, offset: _Ints, length: _Ints) -> tuple[npt.NDArray[np.uint8], _Ints]:
+        """Return one array of bytes and where each (offset, length) begins in it, -1 where the file ends before."""
+        if not len(offset):
+            return np.empty(0, np.uint8), np.empty(0, np.int64)
+        begin, end, of = _stretches(offset, length)
+        first = np.cumsum(end - begin) - (end - begin)
+        out, got = np.empty(int((end - begin).sum()), np.uint8), np.empty(len(begin), np.int64)
+        view = out.data
+        with self._reading(path) as handle:
+            for i, (a, b, at) in enumerate(zip(begin.tolist(), end.tolist(), first.tolist(), strict=True)):
+                got[i] = a
+                while got[i] < b and (n := os.preadv(handle.number, [view[at + int(got[i]) - a : at + b - a]], got[i])):
+                    got[i] += n
+        return out, np.where(offset + length <= got[of], offset - begin[of] + first[of], -1)
 
     def open(self, path: str) -> Any:
         """Return the file, seekable."""

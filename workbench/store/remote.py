@@ -16,14 +16,18 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from workbench.errors import StoreError
 from workbench.store.blocks import BLOCK, BlockCache
 from workbench.store.buckets import Again, Beyond, Bucket, Listed, bucket_of
-from workbench.store.places import Gone
+from workbench.store.places import Gone, concatenated
 
 __all__ = ["Remote", "Unavailable"]
 
 _T = TypeVar("_T")
+_Ints = npt.NDArray[np.int64]
 _RUN = 32
 _THREADS = 8
 _KNOWN = 10_000
@@ -154,6 +158,10 @@ class Remote:
         for blocks in self._at_once(lambda run: self._fetch(path, key, run), runs):
             have.update(blocks)
         return [_cut(have, offset, length) for offset, length in ranges]
+
+    def read_joined(self, path: str, offset: _Ints, length: _Ints) -> tuple[npt.NDArray[np.uint8], _Ints]:
+        """Return one array of bytes and where each (offset, length) begins in it, -1 where the file ends before."""
+        return concatenated(self.read(path, list(zip(offset.tolist(), length.tolist(), strict=True))), length)
 
     def _fetch(self, path: str, key: str, run: range) -> dict[int, bytes]:
         """Return and keep some blocks that follow one another; those behind the end are left out."""

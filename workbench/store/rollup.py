@@ -19,7 +19,7 @@ import numpy.typing as npt
 from workbench.errors import InvalidInput
 from workbench.signals.samples import is_stale
 
-__all__ = ["COLUMNS", "LEVELS", "Buckets", "combine", "fold", "join", "roll"]
+__all__ = ["COLUMNS", "LEVELS", "Buckets", "combine", "fold", "join", "reduce", "roll"]
 
 LEVELS = (60 * 10**9, 300 * 10**9, 3600 * 10**9)
 """Resolutions that are kept, ns, each a multiple of the one before."""
@@ -149,7 +149,8 @@ def fold(buckets: Buckets) -> Buckets:
     source = columns if real.all() else {name: column[real] for name, column in columns.items()}
     owner = buckets.series if source is columns else buckets.series[real]
     head, tail = kept[some], kept[some + 1] - 1
-    found: Columns = {} if not len(some) else _reduce(source, owner, head, tail)
+    own = np.flatnonzero(np.diff(owner, prepend=owner[:1] - 1))
+    found: Columns = {} if not len(some) else reduce(source, own, head, tail)
     for name in columns.keys() - out.keys():
         integer = name in _INTEGERS
         out[name] = np.full(len(begin), -1 if integer else np.nan, np.int64 if integer else np.float64)
@@ -158,8 +159,8 @@ def fold(buckets: Buckets) -> Buckets:
     return Buckets(buckets.step, series, bucket, {name: out[name] for name in columns})
 
 
-def _reduce(columns: Mapping[str, npt.NDArray[Any]], series: _Ints, head: _Ints, tail: _Ints) -> Columns:
-    """Reduce rows that all hold a number; group i is `head[i]` to `tail[i]`, both included."""
+def reduce(columns: Mapping[str, npt.NDArray[Any]], begin: _Ints, head: _Ints, tail: _Ints) -> Columns:
+    """Reduce rows that all hold a number; group i is `head[i]` to `tail[i]`, both included, series begin at `begin`."""
     out: Columns = {}
     for name, take in (("first", head), ("t_first", head), ("last", tail), ("t_last", tail)):
         if name in columns:
@@ -168,7 +169,7 @@ def _reduce(columns: Mapping[str, npt.NDArray[Any]], series: _Ints, head: _Ints,
         if name in columns:
             out[name] = reduction.reduceat(columns[name], head)
     if "sum" in columns:
-        out["sum"] = _sums(columns["sum"], series, head)
+        out["sum"] = _sums(columns["sum"], begin, head)
     if "increase" in columns:
         out["increase"] = _increase(columns["first"], columns["last"], columns["increase"], head)
     return out
@@ -193,27 +194,45 @@ def _increase(first: _Floats, last: _Floats, own: _Floats, head: _Ints) -> _Floa
     return total
 
 
-def _sums(value: _Floats, series: _Ints, head: _Ints) -> _Floats:
+def _sums(value: _Floats, begin: _Ints, head: _Ints) -> _Floats:
     """Add groups. Series whose values are short decimals are added as integers: exact, rounded once, and short too."""
-    begin = np.flatnonzero(np.diff(series, prepend=series[:1] - 1))
     counts = np.diff(np.append(begin, len(value)))
-    limit = min(2.0**53, 2.0**62 / float(np.diff(np.append(head, len(value))).max()))
+    most = int(np.diff(np.append(head, len(value))).max())
+    limit = min(2.0**53, 2.0**62 / most)
     exponent = _exponents(value, begin, counts, limit)
     with np.errstate(invalid="ignore", over="ignore"):
-        if (exponent == _EXPONENTS).all():
-            plain: _Floats = np.add.reduceat(value, head)
-            return plain
-        power = 10.0 ** np.where(exponent == _EXPONENTS, 0, exponent)
+        sums: _Floats = np.add.reduceat(value, head)
+        short = exponent < _EXPONENTS
+        if not short.any():
+            return sums
+        groups = np.diff(np.append(np.searchsorted(head, begin), len(head)))
+        mine = slice(None) if short.all() else np.repeat(short, groups)
+        if not short.all():
+            value, head = value[np.repeat(short, counts)], _moved(begin, head, counts, groups, short)
+            counts, groups, exponent = counts[short], groups[short], exponent[short]
+        power = 10.0**exponent
         each = np.repeat(power, counts)
-        scaled = np.rint(value * each)
-        exact = (scaled / each == value) & (np.abs(scaled) <= limit)
-        whole = np.logical_and.reduceat(exact, begin)
-        row = np.searchsorted(begin, head, side="right") - 1
-        integers = np.where(np.repeat(whole, counts), scaled, 0.0).astype(np.int64)
-        sums: _Floats = np.add.reduceat(integers, head) / power[row]
-        if not whole.all():
-            sums = np.where(whole[row], sums, np.add.reduceat(value, head))
+        scaled = value * each
+        np.rint(scaled, out=scaled)
+        exact = scaled / each == value
+        largest = max(float(scaled.max()), -float(scaled.min()))
+        if not largest <= limit:
+            exact &= np.abs(scaled) <= limit
+        whole = np.logical_and.reduceat(exact, np.cumsum(counts) - counts)
+        if largest * most > 2.0**53:  # else floats are as exact
+            integers = np.where(np.repeat(whole, counts), scaled, 0.0).astype(np.int64)
+            total = np.add.reduceat(integers, head) / np.repeat(power, groups)
+        else:
+            total = np.add.reduceat(scaled, head) / np.repeat(power, groups)
+        sums[mine] = total if whole.all() else np.where(np.repeat(whole, groups), total, sums[mine])
     return sums
+
+
+def _moved(begin: _Ints, head: _Ints, counts: _Ints, groups: _Ints, kept: npt.NDArray[np.bool_]) -> _Ints:
+    """Return where groups begin when only the samples of some series are kept."""
+    start = np.cumsum(counts[kept]) - counts[kept]
+    moved: _Ints = head[np.repeat(kept, groups)] + np.repeat(start - begin[kept], groups[kept])
+    return moved
 
 
 def _exponents(value: _Floats, begin: _Ints, counts: _Ints, limit: float) -> _Ints:

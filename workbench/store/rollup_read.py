@@ -6,7 +6,7 @@ buckets and samples become tiles of the query's grid, and windows are joined fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from workbench.errors import InvalidInput, check_one_of
 from workbench.store.rollup import LEVELS, Buckets, combine, roll
 from workbench.store.rollup_file import RollupFile
+from workbench.store.rollup_matrix import Matrix, roll_matrix
 from workbench.store.rollup_plan import Piece, RawSpans, RollupSegment, choose, day_of, pieces
 from workbench.store.rollup_segment import DAY
 from workbench.store.rollup_sketch import Sketches, join_sketches, quantiles, sketch
@@ -49,12 +50,15 @@ class RollupSource:
     samples : callable
         `samples(ids, start, end)` returns series numbers, offsets, times (ns) and values of [start, end), sorted and
         without repetitions.
+    matrices : callable
+        `matrices(ids, start, end)` returns which series are to be asked of `samples`, and the others as matrices.
     """
 
     segments: Sequence[RollupSegment]
     raw: RawSpans
     open: Callable[[RollupSegment], RollupFile]
     samples: Callable[[_Ints, int, int], tuple[_Ints, _Ints, _Ints, _Floats]]
+    matrices: Callable[[_Ints, int, int], tuple[_Ints, Iterable[Matrix]]] = lambda ids, start, end: (ids, ())
 
 
 def read(
@@ -193,28 +197,38 @@ class _Query:
         return combine(moved, self.grid.tile) if self.grid.tile != buckets.step else moved
 
     def _raw(self, ids: _Ints, piece: Piece) -> Iterator[Buckets]:
-        """Return the tiles of samples, day by day and some series at a time."""
-        columns = NEEDS[self.function]
-        for at, series, offsets, time, value in self._samples(ids, piece):
-            row = np.repeat(at[np.searchsorted(ids[at], series)], np.diff(offsets))
-            yield roll(row, time, value, self.grid.tile, self.grid.phase, columns)
+        """Return the tiles of samples, day by day: targets as matrices, other series some at a time."""
+        columns, grid = NEEDS[self.function], self.grid
+        for a, b in self._days(piece):
+            left, found = self.source.matrices(ids[piece.series], a, b)
+            for matrix in found:
+                rows = piece.series[np.searchsorted(ids[piece.series], matrix.series)]
+                yield from roll_matrix(matrix, rows, grid.tile, grid.phase, columns)
+            for at, series, offsets, time, value in self._samples(ids, np.searchsorted(ids, left), a, b):
+                row = np.repeat(at[np.searchsorted(ids[at], series)], np.diff(offsets))
+                yield roll(row, time, value, grid.tile, grid.phase, columns)
 
-    def _samples(self, ids: _Ints, piece: Piece) -> Iterator[tuple[_Ints, _Ints, _Ints, _Ints, _Floats]]:
+    def _days(self, piece: Piece) -> Iterator[tuple[int, int]]:
+        """Return first instant and end of each day of a piece that has samples."""
         low, high = self._span(piece)
         days = np.flatnonzero(self.source.raw.days(*piece.days)) + piece.days[0]
         if len(days):
             self._tell(piece)
-        at_once = 256
         for day in days.tolist():
-            a, b = max(low, day * DAY) + 1, min(high, (day + 1) * DAY) + 1
-            at = 0
-            while at < len(piece.series):
-                some = piece.series[at : at + at_once]
-                at += at_once
-                got = self.source.samples(ids[some], a, b)
-                at_once = max(16, min(4 * at_once, _SAMPLES * at_once // max(len(got[2]), 1)))
-                if len(got[2]):
-                    yield (some, *got)
+            yield max(low, day * DAY) + 1, min(high, (day + 1) * DAY) + 1
+
+    def _samples(
+        self, ids: _Ints, positions: _Ints, start: int, end: int
+    ) -> Iterator[tuple[_Ints, _Ints, _Ints, _Ints, _Floats]]:
+        """Return the samples of series (positions in `ids`), some at a time."""
+        at, at_once = 0, 256
+        while at < len(positions):
+            some = positions[at : at + at_once]
+            at += at_once
+            got = self.source.samples(ids[some], start, end)
+            at_once = max(16, min(4 * at_once, _SAMPLES * at_once // max(len(got[2]), 1)))
+            if len(got[2]):
+                yield (some, *got)
 
     def _quantiles(self, ids: _Ints, todo: Sequence[Piece], out: _Floats) -> None:
         """Join the sketches of all tiles of each window."""
@@ -238,11 +252,12 @@ class _Query:
         """Return sketches and the cell (position, tile) that each belongs to."""
         grid = self.grid
         if piece.position < 0:
-            for at, series, offsets, time, value in self._samples(ids, piece):
-                row = np.repeat(at[np.searchsorted(ids[at], series)], np.diff(offsets))
-                owner = row * grid.tiles + (-((grid.begin - time) // grid.tile) - 1)
-                cells, owner = np.unique(owner, return_inverse=True)
-                yield cells, sketch(owner, value, len(cells))
+            for a, b in self._days(piece):
+                for at, series, offsets, time, value in self._samples(ids, piece.series, a, b):
+                    row = np.repeat(at[np.searchsorted(ids[at], series)], np.diff(offsets))
+                    owner = row * grid.tiles + (-((grid.begin - time) // grid.tile) - 1)
+                    cells, owner = np.unique(owner, return_inverse=True)
+                    yield cells, sketch(owner, value, len(cells))
             return
         self._tell(piece)
         file = self.files[piece.position][1]

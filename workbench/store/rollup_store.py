@@ -6,7 +6,7 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,12 +18,15 @@ from workbench.store import rollup_read
 from workbench.store.catalog import Catalog
 from workbench.store.files import Gone
 from workbench.store.gather import gather
+from workbench.store.hot_samples import HotSamples
+from workbench.store.metrics import Chunks
 from workbench.store.places import Folder
 from workbench.store.reader import Reader
 from workbench.store.rollup_build import RollupContext, build
 from workbench.store.rollup_check import problems
 from workbench.store.rollup_file import RollupFile
 from workbench.store.rollup_index import RollupIndex
+from workbench.store.rollup_matrix import Matrix, matrices
 from workbench.store.rollup_merge import merge
 from workbench.store.rollup_plan import RollupSegment, load_raw_spans, load_rollups
 from workbench.store.rollup_segment import SIGNAL, index_of_file
@@ -79,6 +82,8 @@ class Rollups:
             If samples that are needed are damaged, or the disk refuses.
         """
         index = self._reader.refreshed()
+        with self._catalog.read() as transaction:
+            self._reader.places.look(transaction)
         context = RollupContext(self._place, self._catalog, index, index.size, self._now, META)
         days = self._again(lambda: build(context, now))
         return {"days": days, "joined": self._again(lambda: merge(context, self.open, now))}
@@ -105,11 +110,13 @@ class Rollups:
             grid = Grid(start, end, step, step if window is None else window)
             with self._catalog.read() as transaction:
                 self._reader.index.refresh(transaction)
+                self._reader.places.look(transaction)
                 snapshot = take(transaction, self._hot, "metrics", grid.begin + 1, grid.end + 1)
                 rollups = load_rollups(transaction, grid.begin + 1, grid.end)
                 raw, bounds = load_raw_spans(transaction), _bounds(transaction)
             ids = self._reader.index.match(matchers)
-            source = rollup_read.RollupSource(rollups, raw, self.open, self._view(snapshot, bounds))
+            view = _View(self._reader, snapshot, bounds)
+            source = rollup_read.RollupSource(rollups, raw, self.open, view.samples, view.matrices)
             values, used = rollup_read.read(source, ids, function, span, window, q)
             some = _any(values)
             return (ids, values, used) if some.all() else (ids[some], values[some], used)
@@ -134,6 +141,7 @@ class Rollups:
     def problems(self) -> list[str]:
         """Return one sentence for each damage in a rollup, naming series and days; [] when all are sound."""
         with self._catalog.read() as transaction:
+            self._reader.places.look(transaction)
             live = load_rollups(transaction, -(2**63), 2**63 - 1)
         found: list[str] = []
         for segment in live:
@@ -191,24 +199,41 @@ class Rollups:
     def _now(self, ids: _Ints, start: int, end: int) -> _Flat:
         """Return the samples of some series as they are now."""
         with self._catalog.read() as transaction:
+            self._reader.places.look(transaction)
             snapshot = take(transaction, self._hot, "metrics", start, end)
             bounds = _bounds(transaction)
-        return self._view(snapshot, bounds)(ids, start, end)
+        return _View(self._reader, snapshot, bounds).samples(ids, start, end)
 
-    def _view(self, snapshot: Snapshot, bounds: Mapping[int, tuple[int, int]]) -> Callable[[_Ints, int, int], _Flat]:
-        """Return what reads samples of a snapshot; chunk indexes are loaded only for days that are asked for."""
-        reader = self._reader
-        hot = [h.samples for h in snapshot.hot]
-        hours = [(int(h.time.min()), int(h.time.max())) for h in hot]
 
-        def read(ids: _Ints, start: int, end: int) -> _Flat:
-            near = [s for s in snapshot.segments if bounds[s.id][0] < end and bounds[s.id][1] >= start]
-            packed = reader.packed(near)
-            chunks = [(s.rank, reader.chunks(s, packed.get(s.id))) for s in near]
-            fresh = [h for h, (low, high) in zip(hot, hours, strict=True) if low < end and high >= start]
-            return gather(chunks, fresh, ids, reader.index.size, start, end, _refuse, reader.index.texts)
+class _View:
+    """Samples of a snapshot; chunk indexes are loaded only for days that are asked for."""
 
-        return read
+    def __init__(self, reader: Reader, snapshot: Snapshot, bounds: Mapping[int, tuple[int, int]]) -> None:
+        self._reader, self._segments, self._bounds = reader, snapshot.segments, bounds
+        self._hot = [(int(h.samples.time.min()), int(h.samples.time.max()), h.samples) for h in snapshot.hot]
+
+    def _near(self, ids: _Ints, start: int, end: int) -> tuple[list[tuple[int, Chunks]], list[HotSamples]]:
+        near = [s for s in self._segments if self._bounds[s.id][0] < end and self._bounds[s.id][1] >= start]
+        near = [s for s in near if s.series is None or np.diff(np.searchsorted(ids, (s.series[0], s.series[1] + 1)))[0]]
+        packed = self._reader.packed(near)
+        chunks = [(s.rank, self._reader.chunks(s, packed.get(s.id))) for s in near]
+        return chunks, [h for low, high, h in self._hot if low < end and high >= start]
+
+    def samples(self, ids: _Ints, start: int, end: int) -> _Flat:
+        """Return the samples of some series in [start, end), sorted."""
+        chunks, hot = self._near(ids, start, end)
+        index = self._reader.index
+        return gather(chunks, hot, ids, index.size, start, end, _refuse, index.texts)
+
+    def matrices(self, ids: _Ints, start: int, end: int) -> tuple[_Ints, Iterable[Matrix]]:
+        """Return the series that `samples` has to be asked for, and the samples of the others as matrices."""
+        chunks, hot = self._near(ids, start, end)
+        index = self._reader.index
+
+        def damaged(chunks: Chunks, rows: npt.NDArray[np.intp]) -> None:
+            _refuse(chunks.damaged(rows, index.texts))
+
+        return matrices([c for _, c in chunks], hot, ids, index.size, (start, end), damaged)
 
 
 def _bounds(transaction: Any) -> dict[int, tuple[int, int]]:

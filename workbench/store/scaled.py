@@ -90,7 +90,7 @@ def array(reader: Reader, matchers: Sequence[Matcher], start: int, step: int, n:
         blocks.append(da.full((len(ids), n - at), np.nan, chunks=-1))
     values = da.concatenate(blocks, axis=1) if blocks else da.full((len(ids), 0), np.nan)
     times = (start + step * np.arange(n)).view("datetime64[ns]")
-    bare = build_metrics(np.empty((len(ids), n)), times, reader.index.frame(ids))
+    bare = build_metrics(np.empty((len(ids), n)), times, reader.index.objects(ids))
     client.scheduler_info()  # a client that has been closed says so here and not in the middle of a computation
     return bare.copy(data=values)
 

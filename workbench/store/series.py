@@ -20,10 +20,11 @@ import pandas as pd
 from workbench import settings
 from workbench.errors import StoreError
 from workbench.signals import Matcher
+from workbench.signals.tables import table_of
 from workbench.store import label_find
 from workbench.store.catalog import Catalog, Transaction
 from workbench.store.label_fold import fold
-from workbench.store.label_known import Frames, Keyring, Known, fingerprint
+from workbench.store.label_known import Keyring, Known, Tables
 from workbench.store.label_register import Given, register
 from workbench.store.label_rows import Moved, Pantry, Shelf, read_rows
 from workbench.store.label_sources import cardinality
@@ -143,6 +144,10 @@ class SeriesIndex:
         """Return the labels of some series: sorted names that any of them has (`metric` always), "" where absent."""
         return self.ask(lambda state, pantry: label_find.frame(state.parts(pantry), ids))
 
+    def objects(self, ids: _Ints) -> dict[str, _Objects]:
+        """Return what `frame` returns, as arrays of str objects by name."""
+        return self.ask(lambda state, pantry: label_find.objects(state.parts(pantry), ids))
+
     def describe(self, ids: _Ints) -> tuple[_Objects, _Objects]:
         """Return kind and unit of some series."""
         return self.ask(lambda state, pantry: label_find.said_of(state.parts(pantry), ids, state.learned))
@@ -165,7 +170,7 @@ class SeriesWriter:
     def __init__(self, catalog: Catalog, index: SeriesIndex | None = None) -> None:
         self._catalog = catalog
         self._index = index or SeriesIndex(catalog)
-        self._frames = Frames()
+        self._tables = Tables()
         self._keyring = Keyring()
         self._known = Known()
         self._lock = threading.Lock()
@@ -204,14 +209,14 @@ class SeriesWriter:
         StoreError
             If the store is read-only, the disk is full, or the catalog is damaged.
         """
-        said = fingerprint(labels, kind, unit)
+        table = table_of(labels)
         with self._lock:
-            ids = self._frames.get(said)
+            ids = self._tables.get(table, kind, unit)
         if ids is None:
             ids = self._resolve(labels, kind, unit, source, limit)
             if (ids > 0).all():
                 with self._lock:
-                    self._frames.add(said, ids)
+                    self._tables.add(table, kind, unit, ids)
         return ids, ids > 0
 
     def _resolve(

@@ -89,11 +89,21 @@ def load_hot(connection: Transaction, ids: Sequence[int]) -> dict[int, Hot]:
     return found
 
 
+Known = dict[int, tuple[tuple[Any, ...], Segment]]
+"""Segments by id with the catalog's row that each was made of, whose checksum was compared then."""
+
+_MOST_KNOWN = 50_000
+
+
 class HotCache:
-    """Hot rows unpacked before; a row never changes, so each is read from the catalog once per process."""
+    """Hot rows unpacked and segments checked before, so that each is once per process.
+
+    A hot row never changes; a segment is looked at again when anything in its row has changed.
+    """
 
     def __init__(self) -> None:
         self._held: dict[str, dict[int, Hot]] = {}
+        self.segments: Known = {}
 
     def get(self, connection: Transaction, signal: str, ids: set[int]) -> dict[int, Hot]:
         """Return hot rows of a signal, those with the given ids among them."""
@@ -123,19 +133,37 @@ def take(connection: Transaction, cache: HotCache, signal: str, start: int, end:
     cache.forget(signal, {row[0] for row in listed})
     held = cache.get(connection, signal, ids)
     condition = "signal = ? AND t_min < ? AND t_max >= ? AND retired IS NULL"
-    segments = tuple(load_segments(connection, condition, (signal, end, start)))
+    segments = tuple(load_segments(connection, condition, (signal, end, start), cache.segments))
     hot = tuple(held[number] for number in sorted(ids))
     return Snapshot(segments, hot)
 
 
-def load_segments(connection: Transaction, condition: str, values: Sequence[Any]) -> list[Segment]:
+def load_segments(
+    connection: Transaction, condition: str, values: Sequence[Any], known: Known | None = None
+) -> list[Segment]:
     """Return the segments that satisfy an SQL condition on their catalog rows, in the order of their last writes.
+
+    Parameters
+    ----------
+    connection : Transaction
+    condition : str
+    values : sequence
+        Parameters of the condition.
+    known : dict, optional
+        What was loaded before; those that are new are added.
 
     Raises
     ------
     StoreError
         If a row of the catalog is damaged; the message names the segment.
     """
+    known = {} if known is None else known
+    rows = connection.execute(
+        f"SELECT id, crc32, tier, {', '.join(SEALED)} FROM segments WHERE {condition} ORDER BY seq_max, id", values
+    ).fetchall()
+    held = [known.get(row[0]) for row in rows]
+    if all(one is not None and one[0] == row for one, row in zip(held, rows, strict=True)):
+        return [one[1] for one in held if one is not None]
     files: dict[int, list[File]] = {}
     for segment, *file in connection.execute(
         "SELECT segment, role, path, files.bytes, files.crc32 FROM files JOIN segments ON segment = id"
@@ -144,12 +172,21 @@ def load_segments(connection: Transaction, condition: str, values: Sequence[Any]
     ):
         files.setdefault(segment, []).append(File(*file))
     found = []
-    for number, crc32, tier, *sealed in connection.execute(
-        f"SELECT id, crc32, tier, {', '.join(SEALED)} FROM segments WHERE {condition} ORDER BY seq_max, id", values
-    ):
-        about = dict(zip(SEALED, sealed, strict=True))
-        if row_crc(*sealed) != crc32 or number not in files:
-            raise StoreError(f"the catalog's row of segment {number} is damaged: restore the catalog.")
-        series = None if about["series_min"] is None else (about["series_min"], about["series_max"])
-        found.append(Segment(number, about["signal"], about["seq_max"], tuple(files[number]), series, tier))
+    for row in rows:
+        made = known.get(row[0])
+        if made is None or made[0] != row:
+            made = row, _segment(row, files.get(row[0], []))
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            known[row[0]] = made
+        found.append(made[1])
     return found
+
+
+def _segment(row: tuple[Any, ...], files: list[File]) -> Segment:
+    number, crc32, tier, *sealed = row
+    about = dict(zip(SEALED, sealed, strict=True))
+    if row_crc(*sealed) != crc32 or not files:
+        raise StoreError(f"the catalog's row of segment {number} is damaged: restore the catalog.")
+    series = None if about["series_min"] is None else (about["series_min"], about["series_max"])
+    return Segment(number, about["signal"], about["seq_max"], tuple(files), series, tier)

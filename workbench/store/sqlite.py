@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import random
 import sqlite3
 import tempfile
 import time
@@ -27,6 +30,12 @@ _LOG = 4 * 2**20
 """The log is copied into the database when it is longer: a flipped bit in it hides whatever was written after."""
 
 _BRIEF_MS = 100
+_ROOMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+"""What SQLite says when there is no room for the files it shares with other processes."""
+
+_ALONE_S = 3.0
+"""How long one tries to be alone with a database on a full disk."""
+
 _WHOLE = 64 * 2**20
 """A larger database is not rewritten as a whole: nobody could write meanwhile."""
 
@@ -44,10 +53,83 @@ class SqliteCatalog(Catalog):
         super().__init__(folder, read_only)
         self.path = folder / CATALOG
         self.where = f"catalog {self.path}"
+        self._no_room: sqlite3.Error | None = None
+        self._turn = -1
         with self._using():
             self._connection: sqlite3.Connection | None = self._connect()
+            self._let_go()
 
     def _connect(self) -> sqlite3.Connection:
+        """Connect, and on a full disk in a way that needs no file: then it is for one transaction only."""
+        if self._no_room is not None:
+            self._take_turn()
+        self._no_room = None
+        try:
+            connection = self._connected()
+        except sqlite3.OperationalError as error:
+            if self.read_only or error.sqlite_errorcode & 0xFF not in _ROOMLESS:
+                self._end_turn()
+                raise
+            try:
+                self._take_turn()
+                connection = self._patiently_alone(error)
+            except BaseException:
+                self._end_turn()
+                raise
+            self._no_room = error
+            return connection
+        except BaseException:
+            self._end_turn()
+            raise
+        self._end_turn()
+        return connection
+
+    def _take_turn(self) -> None:
+        """Wait for others that read on a full disk: each locks out all others, and SQLite knows no queue."""
+        if self._turn < 0:
+            self._turn = os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+
+    def _end_turn(self) -> None:
+        if self._turn >= 0:
+            os.close(self._turn)
+            self._turn = -1
+
+    def _patiently_alone(self, error: sqlite3.Error) -> sqlite3.Connection:
+        """Connect alone, or raise what was raised before; others who do the same remove a file under our feet."""
+        until = time.monotonic() + _ALONE_S
+        while True:
+            try:
+                return self._alone()
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise error from None
+                time.sleep(random.uniform(0.005, 0.03))
+            except sqlite3.Error:
+                raise error from None
+
+    def _alone(self) -> sqlite3.Connection:
+        """Connect for reading with all others locked out: SQLite then shares no memory, which would need a file."""
+        uri = f"{self.path.resolve().as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, timeout=0.05, check_same_thread=False)  # `_patient` waits
+        connection.isolation_level = None
+        try:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            connection.execute("PRAGMA query_only=ON")
+            if self._check(connection) != FORMAT:
+                raise sqlite3.OperationalError("the store has an older format")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _let_go(self) -> None:
+        """End a connection that locks others out."""
+        if self._no_room is not None:
+            self._disconnect()
+        self._end_turn()
+
+    def _connected(self) -> sqlite3.Connection:
         if self.read_only:
             # Without a log to replay the file cannot change under us; with one it must be read through it.
             wal = Path(f"{self.path}-wal")
@@ -92,6 +174,7 @@ class SqliteCatalog(Catalog):
         if self._connection is not None:
             _inherited.append(self._connection)
         self._connection = None
+        self._end_turn()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -114,6 +197,10 @@ class SqliteCatalog(Catalog):
 
     def _begin(self, write: bool) -> Transaction:
         connection = self._get()
+        if write and self._no_room is not None:
+            error = self._no_room
+            self._let_go()
+            raise error
         connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         return connection
 
@@ -123,6 +210,7 @@ class SqliteCatalog(Catalog):
     def _rollback(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
+        self._let_go()
 
     @contextmanager
     def _unhurried(self) -> Iterator[sqlite3.Connection]:
@@ -137,6 +225,7 @@ class SqliteCatalog(Catalog):
                     raise
             finally:
                 connection.execute(f"PRAGMA busy_timeout={catalog.PATIENCE * 1000:.0f}")
+                self._let_go()
 
     def shrink(self) -> bool:
         """Give pages that sealing freed back to the disk, as far as nobody is in the way; return whether nobody was.
@@ -190,7 +279,7 @@ def _patient(connection: sqlite3.Connection, statement: str) -> Any:
         except sqlite3.OperationalError as error:
             if time.monotonic() > until or not any(word in str(error) for word in ("locked", "busy")):
                 raise
-            time.sleep(0.02)
+            time.sleep(random.uniform(0.005, 0.03))  # not in step with others that wait
 
 
 def _set_up(connection: sqlite3.Connection) -> None:

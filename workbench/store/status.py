@@ -10,9 +10,9 @@ from workbench.codecs import by_id
 from workbench.signals import SIGNALS
 from workbench.store.catalog import Catalog
 from workbench.store.chunk_index import ChunkIndex
+from workbench.store.retention import Policy, due
 from workbench.store.rollup_segment import SIGNAL
 from workbench.store.series import cardinality, count_series
-from workbench.store.tier import Policy, due
 
 __all__ = ["detailed", "status"]
 

@@ -35,10 +35,11 @@ from workbench.store.places import Folder, Place
 from workbench.store.pressure import Pressure
 from workbench.store.publish import open_url
 from workbench.store.reader import Reader
+from workbench.store.retention import Policy
 from workbench.store.rollup_store import Rollups
 from workbench.store.series import SeriesWriter, fold
 from workbench.store.sqlite import SqliteCatalog
-from workbench.store.tier import Policy, Tiers
+from workbench.store.tier import Tiers
 from workbench.store.write import write_batch
 
 __all__ = ["Store"]
@@ -254,7 +255,7 @@ class Store:
         kind, unit = self._reader.index.describe(found)
         attrs = {key: given[0] for key, given in (("kind", kind), ("unit", unit)) if len(set(given)) == 1}
         times = (low + width * np.arange(n)).view("datetime64[ns]")
-        return build_metrics(values, times, self._reader.index.frame(found), attrs)
+        return build_metrics(values, times, self._reader.index.objects(found), attrs)
 
     def series(self, matchers: Sequence[Matcher] = ()) -> pd.DataFrame:
         """Return the matching series: one column per label, then `kind` and `unit`.
@@ -415,10 +416,13 @@ class Store:
         asked = None if window is None else _positive(window, "window")
         found, values, used = self._rollups.ask(matchers, function, span, asked, quantile)
         times = np.arange(low, high + 1, width).view("datetime64[ns]")
-        return build_metrics(values, times, self._reader.index.frame(found), {"rollup": used})
+        return build_metrics(values, times, self._reader.index.objects(found), {"rollup": used})
 
     def tier(self, url: str | None = None, *, now: TimeLike | None = None) -> dict[str, Any]:
         """Do what the ages in the settings ask for: move old segments to the cold place, retire what is too old.
+
+        Where rollups are kept longer than samples, days that are over are rolled up first, and samples of a day that
+        could not be stay.
 
         Parameters
         ----------
@@ -435,8 +439,15 @@ class Store:
         found = settings.load()
         at = None if now is None else int(parse_time(now).astype(np.int64))
         self.seal()
+        policy, problems = Policy.of(found), []
+        if policy.leaves_rollups:
+            try:
+                self._rollups.update(at)
+            except StoreError as error:
+                problems.append(str(error))
         where = found["store.cold_url"] if url is None else url
-        return tier.run(self._catalog, self._tiers, Policy.of(found), where, at)
+        done = tier.run(self._catalog, self._tiers, policy, where, at)
+        return {**done, "problems": [*problems, *done["problems"]]}
 
     def vacuum(self, *, grace_s: float | None = None) -> int:
         """Remove what no reader can hold any more and give the space back; return how many files went.

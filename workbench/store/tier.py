@@ -25,55 +25,11 @@ from workbench.store.files import File
 from workbench.store.places import Gone, Place
 from workbench.store.publish import differs, publish, published
 from workbench.store.remote import Remote, Unavailable
+from workbench.store.retention import MOVABLE, Policy, retire
 
-__all__ = ["Moved", "Policy", "Tiers", "due", "forget", "move", "retire", "run", "settle", "sweep"]
+__all__ = ["Moved", "Tiers", "forget", "move", "run", "settle", "sweep"]
 
-_DAY_NS = 86_400 * 10**9
 _LATE_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class Policy:
-    """At what age data change their tier or go, in days; 0 is never. Ages are those of the newest row of a segment.
-
-    Attributes
-    ----------
-    warm_days, warm_rollup_days : float
-        Older raw data, and older rollups, are moved to the cold place.
-    raw_days, rollup_days : float
-        Older raw data, and older rollups, are removed, wherever they lie.
-    """
-
-    warm_days: float = 7.0
-    warm_rollup_days: float = 90.0
-    raw_days: float = 0.0
-    rollup_days: float = 550.0
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Policy:
-        """Return the policy that the settings ask for."""
-        return cls(**{name: settings[f"store.{name}"] for name in cls.__dataclass_fields__})
-
-    def horizons(self, raw: float, rollups: float, now: int) -> dict[str, int]:
-        """Return the instants before which raw data and rollups are old, as SQL parameters; the first one for never."""
-        days = {"raw": raw, "rollups": rollups}
-        return {name: now - int(d * _DAY_NS) if d else -(2**63) for name, d in days.items()}
-
-
-_OLD = "(CASE WHEN step = 0 THEN t_max < :raw ELSE t_max < :rollups END)"
-_MOVABLE = f"tier = 'warm' AND retired IS NULL AND {_OLD}"
-
-
-def due(catalog: Catalog, policy: Policy, now: int | None = None) -> dict[str, dict[str, int]]:
-    """Return what the policy will do next: `{"move": {"segments", "bytes"}, "retire": {"segments", "bytes"}}`."""
-    now = time.time_ns() if now is None else now
-    moving = policy.horizons(policy.warm_days, policy.warm_rollup_days, now)
-    going = policy.horizons(policy.raw_days, policy.rollup_days, now)
-    with catalog.read() as connection:
-        query = f"SELECT bytes FROM segments WHERE {_MOVABLE}"
-        sizes = {"move": [row[0] for row in connection.execute(query, moving).fetchall()]}
-        sizes["retire"] = [size for _, size in _going(connection, going)]
-    return {name: {"segments": len(found), "bytes": sum(found)} for name, found in sizes.items()}
 
 
 class Tiers(Mapping[str, Place]):
@@ -172,7 +128,7 @@ def move(catalog: Catalog, warm: Place, cold: Remote, policy: Policy, now: int |
     """
     now = time.time_ns() if now is None else now
     horizons = policy.horizons(policy.warm_days, policy.warm_rollup_days, now)
-    query = f"SELECT id, bytes FROM segments WHERE {_MOVABLE} ORDER BY t_max, id"
+    query = f"SELECT id, bytes FROM segments WHERE {MOVABLE} ORDER BY t_max, id"
     with catalog.read() as connection:
         listed = connection.execute(query, horizons).fetchall()
     moved = Moved()
@@ -228,46 +184,6 @@ def _same(data: bytes, file: File, url: str) -> None:
             f"segment {url}/{file.path} is not what the catalog says ({len(data)} of {file.bytes} bytes, or another"
             " checksum): it stays where it is; restore it from a copy."
         )
-
-
-def retire(catalog: Catalog, policy: Policy, now: int | None = None) -> list[int]:
-    """Retire what is older than the policy keeps, in one transaction; return the numbers of the segments.
-
-    Their files stay for the grace period. A segment that hides older values of its instants stays as long as these.
-    """
-    now = time.time_ns() if now is None else now
-    horizons = policy.horizons(policy.raw_days, policy.rollup_days, now)
-    with catalog.write() as connection:
-        going = [number for number, _ in _going(connection, horizons)]
-        connection.executemany("UPDATE segments SET retired = ? WHERE id = ?", [(now, number) for number in going])
-    if going:
-        reach("delete.committed")
-    return sorted(going)
-
-
-def _going(connection: Any, horizons: Mapping[str, int]) -> list[tuple[int, int]]:
-    """Return number and bytes of the segments that may be retired.
-
-    A later write hides what older ones say of the same instants, so it stays while something it hides stays.
-    """
-    live = connection.execute(
-        f"SELECT id, bytes, signal, step, seq_max, t_min, t_max, {_OLD} FROM segments WHERE retired IS NULL"
-        " ORDER BY seq_max, id",
-        horizons,
-    ).fetchall()
-    hot = connection.execute("SELECT signal, seq, t_min, t_max FROM hot").fetchall()
-    staying = [(signal, 0, seq, low, high) for signal, seq, low, high in hot]
-    staying += [tuple(row[2:7]) for row in live if not row[7]]
-    near = [s for s in staying if s[3] < horizons["raw" if s[1] == 0 else "rollups"]]
-    going = []
-    for number, size, signal, step, seq, low, high, old in live:
-        if not old:
-            continue
-        if any((s[0], s[1]) == (signal, step) and s[2] < seq and s[3] <= high and s[4] >= low for s in near):
-            near.append((signal, step, seq, low, high))
-        else:
-            going.append((int(number), int(size)))
-    return going
 
 
 def forget(catalog: Catalog, places: Mapping[str, Place], now: int | None = None, grace_s: float | None = None) -> int:

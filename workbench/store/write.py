@@ -141,9 +141,9 @@ class _Writing:
         samples = batch.metrics
         if samples is None or not samples.n_samples:
             return
-        filled = np.diff(samples.offsets) > 0
-        if not filled.all():
-            samples = samples.take(filled)
+        counts = samples.offsets[1:] - samples.offsets[:-1]
+        if not counts.all():
+            samples = samples.take(counts > 0)
         ids, kept = self.writer.resolve(samples.labels, samples.kind, samples.unit, source=source)
         if not kept.all():
             before = samples.n_samples

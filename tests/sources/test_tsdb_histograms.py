@@ -1,0 +1,239 @@
+"""Native histograms: what a live Prometheus was sent is what its chunks are found to hold."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.live_prometheus import Prometheus
+from tests.sources.remote_write_schema import CLASSES
+from workbench.codecs.prometheus_chunk import padded
+from workbench.codecs.prometheus_histogram import HistogramChunks, read_histogram_chunks
+from workbench.sources import ReadOptions
+from workbench.sources.tsdb import PrometheusData
+from workbench.sources.tsdb.chunks import Segments
+from workbench.sources.tsdb.histograms import UNSTORED
+from workbench.sources.tsdb.index import read_index
+
+BASE = 1 << 20
+STALE = float(np.uint64(0x7FF0000000000002).view(np.float64))
+
+
+class Sample(NamedTuple):
+    count: float
+    sum: float
+    schema: int
+    zero_threshold: float
+    zero_count: float
+    buckets: dict[int, float]
+    """By key."""
+
+
+def spans(message: Any, kept: dict[int, float], name: str, *, whole: bool) -> None:
+    """Lay buckets out as spans of at most two gaps filled with zeros, and differences or counts."""
+    indexes = sorted(kept)
+    runs: list[list[int]] = []
+    for index in indexes:
+        if runs and index - runs[-1][-1] <= 2:
+            runs[-1] += range(runs[-1][-1] + 1, index + 1)
+        else:
+            runs.append([index])
+    last = 0
+    previous = 0
+    for run in runs:
+        getattr(message, f"{name}_spans").add(offset=run[0] - last, length=len(run))
+        last = run[-1] + 1
+        for index in run:
+            value = kept.get(index, 0)
+            if whole:
+                getattr(message, f"{name}_deltas").append(int(value) - previous)
+                previous = int(value)
+            else:
+                getattr(message, f"{name}_counts").append(value)
+
+
+def add(series: Any, at: int, sample: Sample, *, whole: bool) -> None:
+    message = series.histograms.add(
+        sum=sample.sum, schema=sample.schema, zero_threshold=sample.zero_threshold, timestamp=at
+    )
+    ending, kind = ("int", int) if whole else ("float", float)
+    setattr(message, f"count_{ending}", kind(sample.count))
+    setattr(message, f"zero_count_{ending}", kind(sample.zero_count))
+    if sample.sum == sample.sum:
+        spans(message, {k - BASE: v for k, v in sample.buckets.items() if k > 0}, "positive", whole=whole)
+        spans(message, {-k - BASE: v for k, v in sample.buckets.items() if k < 0}, "negative", whole=whole)
+
+
+def observed(seed: int, n: int, *, whole: bool) -> list[Sample]:
+    """A histogram that grows: buckets come up, counts rise, one sample is stale."""
+    rng = random.Random(seed)
+    buckets: dict[int, float] = {}
+    zero, found = 0.0, []
+    for i in range(n):
+        if i == n // 2:
+            found.append(Sample(1, STALE, 0, 0.0, 0, {}))  # a count of 0 would not be sent
+            continue
+        for _ in range(rng.randint(0, 6)):
+            index = rng.randint(-20, 20) + i // 5
+            key = BASE + index if rng.random() < 0.7 else -(BASE + index)
+            buckets[key] = buckets.get(key, 0) + (rng.randint(1, 900) if whole else rng.random() * 50)
+        zero += rng.randint(0, 3)
+        count = sum(buckets.values()) + zero
+        found.append(Sample(count, rng.normalvariate(0, 1e4), 3, 0.001 if seed % 2 else 2.0**-128, zero, dict(buckets)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def live(debian: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that takes histograms."""
+    flags = ["--enable-feature=native-histograms", "--web.enable-remote-write-receiver", "--web.enable-admin-api"]
+    server = Prometheus(tmp_path_factory.mktemp("histograms") / "data", "", *flags)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def block(live: Prometheus) -> tuple[Path, dict[str, Any]]:
+    """A snapshot of a Prometheus that was sent histograms, and what it was sent."""
+    now = int(time.time() * 1000) - 3_600_000
+    sent: dict[str, Any] = {}
+    for seed in range(6):
+        whole = seed < 3
+        samples = {now + 1000 * i + i % 7: each for i, each in enumerate(observed(seed, 200, whole=whole))}
+        sent[f"h{seed}"] = samples
+        request = CLASSES["WriteRequest"]()
+        series = request.timeseries.add()
+        series.labels.add(name="__name__", value=f"h{seed}")
+        for at, sample in samples.items():
+            add(series, at, sample, whole=whole)
+        body = pa.Codec("snappy").compress(request.SerializeToString(), asbytes=True)
+        answer = httpx.post(f"{live.url}/api/v1/write", content=body)
+        assert answer.status_code == 204, answer.text
+    made = httpx.post(f"{live.url}/api/v1/admin/tsdb/snapshot").json()
+    return live.folder / "snapshots" / made["data"]["name"], sent
+
+
+def chunks_of(folder: Path) -> tuple[list[str], np.ndarray, HistogramChunks]:
+    (where,) = [path for path in folder.iterdir() if path.is_dir()]
+    index = read_index(where / "index", ReadOptions(), Counter())
+    found = Segments(where / "chunks", index.chunk).load(index.chunk, slice(None))
+    names = index.table.frame(np.arange(len(index.table)), 99)[0]["metric"].tolist()
+    got = read_histogram_chunks(found.data, found.begin, found.end, found.encoding)
+    return [name for name, n in zip(names, np.diff(index.offsets), strict=True) for _ in range(n)], found.encoding, got
+
+
+def test_chunks_hold_what_was_sent(block: tuple[Path, dict[str, Any]]) -> None:
+    folder, sent = block
+    names, encodings, got = chunks_of(folder)
+    assert got.sound.all()
+    assert set(encodings.tolist()) == {2, 3}
+    seen = dict.fromkeys(sent, 0)
+    for i, name in enumerate(names):
+        for j in range(got.offsets[i], got.offsets[i + 1]):
+            truth = sent[name][int(got.time_ms[j])]
+            cells = slice(got.cells[j], got.cells[j + 1])
+            assert (np.diff(got.key[cells]) > 0).all()
+            buckets = {int(k): v for k, v in zip(got.key[cells].tolist(), got.bucket[cells].tolist(), strict=True) if v}
+            if truth.sum != truth.sum:
+                assert got.sum[j].view(np.uint64) == 0x7FF0000000000002
+                assert not buckets
+            else:
+                found = Sample(
+                    got.count[j], got.sum[j], got.schema[j], got.zero_threshold[j], got.zero_count[j], buckets
+                )
+                assert found == truth
+                assert got.hint[j] in (0, 1, 2)
+            seen[name] += 1
+    assert seen == {name: len(samples) for name, samples in sent.items()}
+
+
+def test_they_are_counted_as_not_stored(block: tuple[Path, dict[str, Any]]) -> None:
+    skips: Counter[str] = Counter()
+    for _, batch in PrometheusData().read_folder(block[0], ReadOptions()):
+        skips.update(batch.skips)
+    assert skips == {UNSTORED: 1200}
+
+
+def test_those_of_a_log_are_counted(live: Prometheus, tmp_path: Path) -> None:
+    shutil.copytree(live.folder / "wal", tmp_path / "wal")
+    skips: Counter[str] = Counter()
+    for _, batch in PrometheusData().read_folder(tmp_path, ReadOptions()):
+        skips.update(batch.skips)
+    assert skips == {UNSTORED: 1200}
+
+
+@settings(max_examples=150)
+@given(st.lists(st.binary(max_size=120), max_size=4), st.integers(1, 30), st.integers(2, 3))
+def test_any_bytes_are_a_chunk_or_not(parts: list[bytes], n: int, encoding: int) -> None:
+    parts = [n.to_bytes(2, "big") + b"\x00\x00" + part for part in parts]
+    end = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    begin = np.concatenate([[0], end[:-1]]).astype(np.int64) if parts else end
+    got = read_histogram_chunks(padded(b"".join(parts)), begin, end, np.full(len(parts), encoding))
+    assert len(got.time_ms) == got.offsets[-1] == n * got.sound.sum()
+    assert got.cells[-1] == len(got.key) == len(got.bucket) <= 8 * sum(map(len, parts))
+
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prometheus_histograms.json").read_text())
+
+
+def test_chunks_of_an_earlier_prometheus_are_read_as_ever() -> None:
+    """Four chunks of Prometheus 2.42, of the first nine samples of two series."""
+    parts = [bytes.fromhex(data) for _, data in GOLDEN]
+    end = np.cumsum([len(part) for part in parts], dtype=np.int64)
+    begin = np.concatenate([[0], end[:-1]]).astype(np.int64)
+    got = read_histogram_chunks(padded(b"".join(parts)), begin, end, np.array([encoding for encoding, _ in GOLDEN]))
+    truth = observed(1, 9, whole=True) + observed(4, 9, whole=False)
+    assert got.time_ms.tolist() == [1_700_000_000_000 + 1000 * i + i % 7 for i in range(9)] * 2
+    for j, each in enumerate(truth):
+        cells = slice(got.cells[j], got.cells[j + 1])
+        buckets = {k: v for k, v in zip(got.key[cells].tolist(), got.bucket[cells].tolist(), strict=True) if v}
+        assert buckets == each.buckets
+        assert got.sum[j] == each.sum or each.sum != each.sum
+        assert (each.sum != each.sum) or (got.count[j], got.zero_count[j]) == (each.count, each.zero_count)
+
+
+def test_a_chunk_of_custom_buckets() -> None:
+    """Written bit by bit: schema -53, two buckets, bounds 0.5 and pi."""
+    pi = int(np.float64(np.pi).view(np.uint64))
+    text = "00000000"  # no threshold
+    text += "111110" + f"{-53 & 2**18 - 1:018b}"
+    text += "10001" + "10010" + "0"  # one positive span of two buckets from index 0
+    text += "0" + "10010"  # no negative ones; two bounds
+    text += "11110" + f"{501:012b}" + "0" + f"{pi:064b}"
+    text += "1110" + f"{7:09b}" + "11110" + f"{100:012b}" + "0" + f"{int(np.float64(2.5).view(np.uint64)):064b}"
+    text += "1110" + f"{40:09b}" + "1110" + f"{20:09b}"  # 40, then 20 more
+    text += "0" * (-len(text) % 8)
+    data = b"\x00\x01\xc0" + bytes(int(text[i : i + 8], 2) for i in range(0, len(text), 8))
+    got = read_histogram_chunks(padded(data), np.array([0]), np.array([len(data)]), np.array([2]))
+    assert got.sound.tolist() == [True]
+    assert (got.time_ms[0], got.schema[0], got.hint[0], got.count[0], got.sum[0]) == (7, -53, 3, 100, 2.5)
+    assert got.key.tolist() == [BASE, BASE + 1]
+    assert got.bucket.tolist() == [40, 60]
+    assert got.bounds[0].tolist() == [0.5, np.pi]
+
+
+def test_a_flipped_bit_changes_one_chunk_at_most(block: tuple[Path, dict[str, Any]]) -> None:
+    (where,) = [path for path in block[0].iterdir() if path.is_dir()]
+    index = read_index(where / "index", ReadOptions(), Counter())
+    found = Segments(where / "chunks", index.chunk).load(index.chunk, slice(None))
+    rng = np.random.default_rng(2)
+    for _ in range(100):
+        data = found.data.copy()
+        i = int(rng.integers(len(found.begin)))
+        at = int(rng.integers(found.begin[i], found.end[i]))
+        data[at] ^= 1 << int(rng.integers(8))
+        got = read_histogram_chunks(data, found.begin, found.end, found.encoding)
+        assert got.sound.sum() >= len(found.begin) - 1

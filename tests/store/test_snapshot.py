@@ -1,0 +1,63 @@
+"""Segments as the catalog names them: checked once, looked at again when their row changes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.store import worlds
+from workbench.errors import StoreError
+from workbench.signals import Batch
+from workbench.store import Store, snapshot
+from workbench.store.snapshot import load_segments
+
+LIVE = ("signal = ? AND retired IS NULL", ("metrics",))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "s") as one:
+        for start in (0, 20, 40):
+            one.write(Batch(worlds.samples(start=start)))
+            one.seal()
+        yield one
+
+
+def loaded(store, known):
+    with store._catalog.read() as connection:
+        return load_segments(connection, *LIVE, known)
+
+
+def change(store, statement):
+    with store._catalog.write() as connection:
+        connection.execute(statement)
+
+
+def test_a_segment_is_checked_once_as_long_as_its_row_stays(store, monkeypatch):
+    known = {}
+    first = loaded(store, known)
+    assert [s.id for s in first] == sorted(known)
+    monkeypatch.setattr(snapshot, "row_crc", lambda *values: pytest.fail("looked at again"))
+    assert loaded(store, known) == first
+    assert all(a is b for a, b in zip(first, loaded(store, known), strict=True))
+    monkeypatch.undo()
+    store.write(Batch(worlds.samples(start=60)))
+    store.seal()
+    assert len(loaded(store, known)) == 4
+    assert loaded(store, known)[:3] == first
+
+
+def test_a_row_that_changed_is_looked_at_again(store):
+    known = {}
+    one = loaded(store, known)[0]
+    change(store, f"UPDATE segments SET tier = 'cold' WHERE id = {one.id}")
+    assert [s.tier for s in loaded(store, known)] == ["cold", "warm", "warm"]
+    change(store, f"UPDATE segments SET t_max = t_max + 1 WHERE id = {one.id}")
+    with pytest.raises(StoreError, match=f"row of segment {one.id} is damaged"):
+        loaded(store, known)
+
+
+def test_what_is_kept_has_a_bound(store, monkeypatch):
+    monkeypatch.setattr(snapshot, "_MOST_KNOWN", 2)
+    known = {}
+    assert len(loaded(store, known)) == len(loaded(store, known)) == 3
+    assert len(known) <= 2
