@@ -33,6 +33,9 @@ CELLS = [
     "inv.show('timeline')",
     "bench.logs('status:error').head()",
 ]
+STARTED = r"[...document.querySelectorAll('.jp-InputPrompt')].some(p => /\[[*\d]/.test(p.textContent))"
+"""Whether any cell is running or has run."""
+
 COUNT = """() => {
   const found = {canvas: 0, svg: 0, panels: 0, errors: 0};
   const walk = node => {
@@ -106,6 +109,20 @@ def wait_until_up(address: str, server: subprocess.Popen[bytes]) -> None:
     raise AssertionError("JupyterLab did not come up in two minutes")
 
 
+def run_all(tab: Any) -> None:
+    """Choose *Run all cells*, and once more where a busy machine let the click go by."""
+    for _ in range(4):
+        tab.click('.lm-MenuBar-itemLabel:text-is("Run")')
+        tab.click('[data-command="runmenu:run-all"]')
+        try:
+            tab.wait_for_function(STARTED, timeout=20_000)
+        except Exception as error:
+            if type(error).__name__ != "TimeoutError":
+                raise
+        else:
+            return
+
+
 def settled(tab: Any, seconds: float) -> dict[str, int]:
     """Return what the notebook shows once every cell has run, or when the time is over."""
     end = time.monotonic() + seconds
@@ -135,8 +152,7 @@ def test_live_panels_draw_and_survive_a_reload(lab: str, tmp_path: Path) -> None
         tab.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
         tab.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=120_000)
         tab.click(".jp-Notebook .jp-Cell .jp-InputArea-editor")
-        tab.click('.lm-MenuBar-itemLabel:text-is("Run")')
-        tab.click('[data-command="runmenu:run-all"]')
+        run_all(tab)
         first = settled(tab, 180)
         tab.screenshot(path=str(tmp_path / "lab.png"))
         assert first["tracebacks"] == 0

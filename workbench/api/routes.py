@@ -151,11 +151,11 @@ def metadata(store: Store, form: Form) -> str:
 
 def build_info(store: Store, form: Form) -> str:
     """Answer `/api/v1/status/buildinfo`: the version of Prometheus whose API and language this is, and who speaks."""
-    from workbench import __version__
+    from importlib.metadata import version
 
     said = {
         "version": "3.0.0",
-        "revision": __version__,
+        "revision": version("workbench-observability"),
         "branch": "",
         "buildUser": "",
         "buildDate": "",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from workbench.codecs.codec import Array
-from workbench.codecs.xor_kernels import compiled
+from workbench.codecs.compiled import compiled
 
 __all__ = ["TABLES", "checksum", "crc32c"]
 

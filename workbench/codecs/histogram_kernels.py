@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from workbench.codecs.codec import Array
-from workbench.codecs.xor_kernels import CUT, compiled, peek
+from workbench.codecs.compiled import compiled
+from workbench.codecs.xor_kernels import CUT, peek
 
 __all__ = ["BASE", "CUSTOM", "read_histograms"]
 

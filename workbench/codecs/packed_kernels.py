@@ -6,13 +6,12 @@ contradicts itself is marked and leaves the others alone. `packed.py` and `lanes
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from workbench.codecs.codec import Array
+from workbench.codecs.compiled import compiled
 
 __all__ = ["unpack_many"]
 
@@ -21,15 +20,7 @@ _U = np.uint64
 _ONES = np.uint64(2**64 - 1)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # nowhere to write a cache: compile in every process
-        made = njit(nogil=True, error_model="numpy")(function)
-    return made
-
-
-@_compiled
+@compiled
 def _varint(data: Array, at: Any, end: Any) -> Any:
     """Return the zigzag number at byte `at` and where the next thing begins, `_BAD` when it does not end."""
     number, shift = _U(0), _U(0)
@@ -42,7 +33,7 @@ def _varint(data: Array, at: Any, end: Any) -> Any:
     return np.int64(0), _BAD
 
 
-@_compiled
+@compiled
 def _little(data: Array, at: Any, size: Any) -> Any:
     """Return the number of `size` bytes at byte `at`, the lowest first."""
     number = _U(0)
@@ -51,7 +42,7 @@ def _little(data: Array, at: Any, size: Any) -> Any:
     return number
 
 
-@_compiled
+@compiled
 def _block(words: Any, width: Any, rows: Any, out: Any, o: Any) -> None:
     """Unpack `rows` rows of four numbers of `width` bits; `words` holds a row of words more than is in use."""
     w, mask, o = _U(width), _ONES >> _U(64 - width), _U(o)
@@ -70,7 +61,7 @@ def _block(words: Any, width: Any, rows: Any, out: Any, o: Any) -> None:
         o += _U(4)
 
 
-@_compiled
+@compiled
 def _fill(data: Array, at: Any, end: Any, width: Any, rows: Any, last: Any, out: Any, o: Any, words: Any) -> Any:
     """Unpack the block whose words begin at byte `at`; return where they end, or `_BAD`."""
     bits = rows * width
@@ -92,7 +83,7 @@ def _fill(data: Array, at: Any, end: Any, width: Any, rows: Any, last: Any, out:
     return stop
 
 
-@_compiled
+@compiled
 def _patches(data: Array, about: Any, end: Any, blocks: Any, based: Any) -> Any:
     """Return where the patches of the blocks described at byte `about` begin and end; `_BAD` twice when that is nowhere."""
     where, patches = about + 3 * blocks, np.int64(0)
@@ -109,7 +100,7 @@ def _patches(data: Array, about: Any, end: Any, blocks: Any, based: Any) -> Any:
     return (_BAD, _BAD) if where + patches > end else (where, where + patches)
 
 
-@_compiled
+@compiled
 def _patch(data: Array, at: Any, count: Any, size: Any, width: Any, inside: Any, out: Any, o: Any) -> Any:
     """Put high bits to the numbers of a block that need them; return whether all of these are in the block."""
     for k in range(count):
@@ -121,7 +112,7 @@ def _patch(data: Array, at: Any, count: Any, size: Any, width: Any, inside: Any,
     return True
 
 
-@_compiled
+@compiled
 def _add_up(numbers: Any, n: Any, order: Any, first: Any, second: Any) -> None:
     """Turn differences into the numbers they are of."""
     if order:
@@ -139,7 +130,7 @@ def _add_up(numbers: Any, n: Any, order: Any, first: Any, second: Any) -> None:
             numbers[j] = first
 
 
-@_compiled
+@compiled
 def _stream(data: Array, at: Any, end: Any, n: Any, numbers: Any, words: Any) -> Any:
     """Fill `numbers` (int64, with room for 4 more than n) from the stream at byte `at`; return where it ends or `_BAD`."""
     form = np.int64(data[at] if at < end else 0xFF)
@@ -185,7 +176,7 @@ def _stream(data: Array, at: Any, end: Any, n: Any, numbers: Any, words: Any) ->
     return at
 
 
-@_compiled
+@compiled
 def _plain(data: Array, at: Any, end: Any, n: Any, values: Any, numbers: Any, words: Any, powers: Any) -> Any:
     """Fill `values` from a chunk without a table; return where it ends or `_BAD`."""
     if at + 2 > end or data[at] > 15 or data[at] & 3 == 3:
@@ -230,7 +221,7 @@ def _plain(data: Array, at: Any, end: Any, n: Any, values: Any, numbers: Any, wo
     return at
 
 
-@_compiled
+@compiled
 def _chunk(
     data: Array, at: Any, end: Any, n: Any, values: Any, table: Any, numbers: Any, words: Any, powers: Any
 ) -> Any:
@@ -259,7 +250,7 @@ def _chunk(
     return at
 
 
-@_compiled
+@compiled
 def unpack_many(
     data: Array, at: Array, length: Array, count: Array, begin: Array, end: Array, target: Array, out: Array,
     powers: Array,

@@ -11,27 +11,17 @@ that of Prometheus, `tsdb/chunkenc/xor.go` and `tsdb/docs/bstream.md`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from workbench.codecs.codec import Array
+from workbench.codecs.compiled import compiled
 
-__all__ = ["CUT", "compiled", "peek", "read", "read_many", "uvarint", "varint", "write"]
+__all__ = ["CUT", "peek", "read", "read_many", "uvarint", "varint", "write"]
 
 CUT = -1
 """What `read` returns when the stream ends too early, or says what no writer says."""
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function compiled on its first call, without the lock of the interpreter and with a cache on the disk."""
-    try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to write a cache: compile in every process
-        made = njit(nogil=True)(function)
-    return made
 
 
 @compiled

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from workbench.codecs.codec import Array
-from workbench.codecs.xor_kernels import CUT, compiled, uvarint
+from workbench.codecs.compiled import compiled
+from workbench.codecs.xor_kernels import CUT, uvarint
 
 __all__ = ["COUNTS", "scan_request"]
 

@@ -11,15 +11,14 @@ endlicher Summen", ZAMM 54, 1974; D. Lemire, "Streaming maximum-minimum filter",
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from workbench.codecs.compiled import compiled
 
 __all__ = [
     "borders",
-    "compiled",
     "extrapolated",
     "extremes",
     "group_sums",
@@ -28,15 +27,6 @@ __all__ = [
     "sums",
     "variances",
 ]
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function compiled, and kept on disk where there is a place for it."""
-    try:
-        made: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # nowhere to write a cache: compile in every process
-        made = njit(nogil=True, error_model="numpy")(function)
-    return made
 
 
 @compiled

@@ -83,7 +83,7 @@ def _loop(values: Any, present: Any, codes: Any, k: Any, kept: Any, chosen: Any)
 
 @cache
 def _compiled() -> Callable[..., None]:
-    from workbench.query.promql.kernels import compiled
+    from workbench.codecs.compiled import compiled
 
     made: Callable[..., None] = compiled(_loop)
     return made

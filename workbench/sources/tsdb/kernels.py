@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from workbench.codecs.codec import Array
+from workbench.codecs.compiled import compiled
 from workbench.codecs.crc32c import crc32c
-from workbench.codecs.xor_kernels import CUT, compiled, uvarint, varint
+from workbench.codecs.xor_kernels import CUT, uvarint, varint
 
 __all__ = [
     "frame_chunks",
