@@ -61,3 +61,12 @@ def test_what_is_kept_has_a_bound(store, monkeypatch):
     known = {}
     assert len(loaded(store, known)) == len(loaded(store, known)) == 3
     assert len(known) <= 2
+
+
+@pytest.mark.parametrize("damage", ["signal = 'mdtrics'", "t_min = t_min + (1 << 60)", "t_max = 7", "retired = 0"])
+def test_a_row_that_no_question_would_find_is_told(store, damage):
+    """Damage may hide a segment from every condition, so each row is looked at once, whatever is asked."""
+    one = loaded(store, {})[1]
+    change(store, f"UPDATE segments SET {damage} WHERE id = {one.id}")
+    with Store.open(store.path) as again, pytest.raises(StoreError, match=f"row of segment {one.id} is damaged"):
+        again.select([])

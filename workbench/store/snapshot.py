@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.errors import StoreError
+from workbench.signals import SIGNALS
 from workbench.store.catalog import Transaction
 from workbench.store.files import SEALED, File, row_crc
 from workbench.store.hot import samples_of, unpack
@@ -93,6 +94,7 @@ Known = dict[int, tuple[tuple[Any, ...], Segment]]
 """Segments by id with the catalog's row that each was made of, whose checksum was compared then."""
 
 _MOST_KNOWN = 50_000
+_DAMAGED = "the catalog's row of segment {} is damaged: restore the catalog."
 
 
 class HotCache:
@@ -104,6 +106,24 @@ class HotCache:
     def __init__(self) -> None:
         self._held: dict[str, dict[int, Hot]] = {}
         self.segments: Known = {}
+        self._seen = -1
+
+    def check(self, connection: Transaction) -> None:
+        """Look at every row that is new, whatever is asked: one whose signal or times are damaged would not be found.
+
+        Raises
+        ------
+        StoreError
+            If a row of the catalog is damaged; the message names the segment.
+        """
+        query = f"SELECT id, crc32, retired, {', '.join(SEALED)} FROM segments WHERE id > ? ORDER BY id"
+        for number, crc32, retired, *sealed in connection.execute(query, (self._seen,)).fetchall():
+            if row_crc(*sealed) != crc32 or (retired is not None and not (isinstance(retired, int) and retired > 0)):
+                raise StoreError(_DAMAGED.format(number))
+            self._seen = number
+        strange = [name for (name,) in connection.execute("SELECT DISTINCT signal FROM hot") if name not in SIGNALS]
+        if strange:
+            raise StoreError("a hot row of the catalog belongs to no signal: restore the catalog.")
 
     def get(self, connection: Transaction, signal: str, ids: set[int]) -> dict[int, Hot]:
         """Return hot rows of a signal, those with the given ids among them."""
@@ -128,6 +148,7 @@ def take(connection: Transaction, cache: HotCache, signal: str, start: int, end:
     StoreError
         If a hot row is damaged; the message names it.
     """
+    cache.check(connection)
     listed = connection.execute("SELECT id, seq, t_min, t_max FROM hot WHERE signal = ?", (signal,)).fetchall()
     ids = {row[0] for row in listed if row[2] < end and row[3] >= start}
     cache.forget(signal, {row[0] for row in listed})
@@ -187,6 +208,6 @@ def _segment(row: tuple[Any, ...], files: list[File]) -> Segment:
     number, crc32, tier, *sealed = row
     about = dict(zip(SEALED, sealed, strict=True))
     if row_crc(*sealed) != crc32 or not files:
-        raise StoreError(f"the catalog's row of segment {number} is damaged: restore the catalog.")
+        raise StoreError(_DAMAGED.format(number))
     series = None if about["series_min"] is None else (about["series_min"], about["series_max"])
     return Segment(number, about["signal"], about["seq_max"], tuple(files), series, tier)
