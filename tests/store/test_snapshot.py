@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.store import worlds
@@ -70,3 +71,17 @@ def test_a_row_that_no_question_would_find_is_told(store, damage):
     change(store, f"UPDATE segments SET {damage} WHERE id = {one.id}")
     with Store.open(store.path) as again, pytest.raises(StoreError, match=f"row of segment {one.id} is damaged"):
         again.select([])
+
+
+@pytest.mark.parametrize("damage", ["t_min = t_min + (1 << 60), t_max = t_max + (1 << 60)", "t_max = 0, t_min = 0"])
+def test_a_hot_row_whose_times_are_damaged_is_told_in_every_window_it_belongs_to(store, damage):
+    """Its checksum says so, although the window was asked for by the damaged times."""
+    store.write(Batch(worlds.samples(start=60)))
+    low, high = store.extent("metrics")
+    inside = store.select([], high - np.timedelta64(1, "s")).n_samples
+    assert inside
+    change(store, f"UPDATE hot SET {damage}")
+    with Store.open(store.path) as again:
+        with pytest.raises(StoreError, match=r"hot row \d+ of metrics is damaged"):
+            again.select([], high - np.timedelta64(1, "s"), high + np.timedelta64(1, "s"))
+        assert again.select([], low, low + np.timedelta64(1, "s")).n_samples, "what lies elsewhere is read"

@@ -90,6 +90,23 @@ def load_hot(connection: Transaction, ids: Sequence[int]) -> dict[int, Hot]:
     return found
 
 
+def _hides(payload: bytes, signal: str, says: tuple[int, int], start: int, end: int) -> bool:
+    """Return whether a damaged row has rows in [start, end) although its own columns say otherwise.
+
+    One of the two is damaged, columns or payload; a payload that makes no sense is, and the columns are true then.
+    """
+    try:
+        if signal == "metrics":
+            times = [samples_of(payload, 0).time]
+        else:
+            tables = unpack(payload).values()
+            times = [t["time"].cast(pa.int64()).to_numpy() for t in tables if "time" in t.column_names and len(t)]
+        span = min(int(t.min()) for t in times), max(int(t.max()) for t in times)
+    except (ValueError, pa.ArrowException, LookupError, AttributeError):
+        return False
+    return span != says and span[0] < end and span[1] >= start
+
+
 Known = dict[int, tuple[tuple[Any, ...], Segment]]
 """Segments by id with the catalog's row that each was made of, whose checksum was compared then."""
 
@@ -107,6 +124,7 @@ class HotCache:
         self._held: dict[str, dict[int, Hot]] = {}
         self.segments: Known = {}
         self._seen = -1
+        self._outside: dict[str, set[int]] = {}
 
     def check(self, connection: Transaction) -> None:
         """Look at every row that is new, whatever is asked: one whose signal or times are damaged would not be found.
@@ -133,9 +151,33 @@ class HotCache:
             held.update(load_hot(connection, sorted(new)))
         return held
 
+    def check_others(self, connection: Transaction, signal: str, ids: set[int], start: int, end: int) -> None:
+        """Look once at hot rows that are said to lie outside [start, end): a damaged time may have put them there.
+
+        Raises
+        ------
+        StoreError
+            If one is inside by what it holds; the message names it.
+        """
+        sound = self._outside.setdefault(signal, set())
+        new = sorted(ids - sound)
+        for at in range(0, len(new), 100):
+            part = new[at : at + 100]
+            for number, crc32, payload, seq, low, high, rows in connection.execute(
+                f"SELECT id, crc32, payload, seq, t_min, t_max, rows FROM hot WHERE id IN ({', '.join('?' * len(part))})",
+                part,
+            ).fetchall():
+                if hot_crc(payload, signal, seq, low, high, rows) == crc32:
+                    sound.add(number)
+                elif _hides(payload, signal, (low, high), start, end):
+                    raise StoreError(
+                        f"hot row {number} of {signal} is damaged, its times are not its own: restore the catalog."
+                    )
+
     def forget(self, signal: str, alive: set[int]) -> None:
         """Drop rows that have been sealed since."""
         held = self._held.get(signal, {})
+        self._outside[signal] = self._outside.get(signal, set()) & alive
         for number in held.keys() - alive:
             held.pop(number, None)
 
@@ -153,6 +195,7 @@ def take(connection: Transaction, cache: HotCache, signal: str, start: int, end:
     ids = {row[0] for row in listed if row[2] < end and row[3] >= start}
     cache.forget(signal, {row[0] for row in listed})
     held = cache.get(connection, signal, ids)
+    cache.check_others(connection, signal, {row[0] for row in listed} - held.keys(), start, end)
     condition = "signal = ? AND t_min < ? AND t_max >= ? AND retired IS NULL"
     segments = tuple(load_segments(connection, condition, (signal, end, start), cache.segments))
     hot = tuple(held[number] for number in sorted(ids))
