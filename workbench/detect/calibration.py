@@ -30,6 +30,8 @@ class Calibration:
         Samples before anything is scored.
     quantile : float
         Where the tail begins.
+    most : int
+        Samples the tail holds at most: the longer the past, the further out the tail begins.
     shape, weight : float
         Value that g (Hill's estimate) is drawn towards, and the samples that this is worth.
     share : float
@@ -45,6 +47,7 @@ class Calibration:
 
     least: int = 30
     quantile: float = 0.97
+    most: int = 120
     shape: float = 0.3
     weight: float = 20.0
     share: float = 0.05
@@ -84,9 +87,8 @@ class Calibration:
         from workbench.detect import kernels
 
         out = np.empty_like(strange)
-        kernels.calibrate(
-            strange, *(state[name] for name in ("count", "unit", "octave", "total", "top")), out,
-            np.empty((0, 0)) if edge is None else edge,
-            float(self.least), self.quantile, self.shape, self.weight, self.share, float(self.memory), HIGHEST, level,
-        )  # fmt: skip
+        edges = np.empty((0, 0)) if edge is None else edge
+        held = (state[name] for name in ("count", "unit", "octave", "total", "top"))
+        tail = (self.quantile, float(self.most), self.shape, self.weight, self.share)
+        kernels.calibrate(strange, *held, out, edges, float(self.least), *tail, float(self.memory), HIGHEST, level)
         return out

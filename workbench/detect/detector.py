@@ -78,7 +78,7 @@ class Detector:
         pairs = zip(self.features, found, strict=True)
         return np.stack([self.calibration.apply(part(state, feature), strange) for feature, strange in pairs])
 
-    def combine(self, surprise: Block) -> Block:
+    def combine(self, surprise: Block, step: float) -> Block:
         """Return one surprise of those of the features, (k, n, c) to (n, c): their mean. One not ready counts as 0."""
         total = np.where(np.isnan(surprise), 0.0, surprise).mean(axis=0)
         return np.where(np.isnan(surprise).all(axis=0), np.nan, total)
@@ -98,7 +98,7 @@ class Detector:
         ndarray of float64, shape (n, t)
             From 0 to 1, high = strange; NaN where there is no sample or not enough past. See `surprise.py`.
         """
-        return to_score(self.combine(self.parts(values, step=step)))
+        return to_score(self.combine(self.parts(values, step=step), step))
 
     def parts(self, values: Block, *, step: float = 60.0) -> Block:
         """Return the surprise (-log10 p) of each of `features`, shape (k, n, t)."""
@@ -131,17 +131,14 @@ class Detector:
             raise InvalidInput("these arrays are not of a stream: tick, step and exponent are needed.")
         tick, step, exponent = int(given.pop("tick")), float(given.pop("step")), given.pop("exponent")
         wanted = self.start(len(exponent), step)
-        wrong = [
-            n
-            for n in wanted.keys() | given.keys()
-            if n not in wanted
-            or n not in given
-            or wanted[n].shape != given[n].shape
-            or wanted[n].dtype != given[n].dtype
-        ]  # noqa: E501
+        wrong = [name for name in wanted.keys() | given.keys() if not _alike(wanted.get(name), given.get(name))]
         if wrong:
             raise InvalidInput(f"array {min(wrong)!r} is not that of {self}: resume with the detector that made it.")
         return Stream(self, step, tick, exponent.astype(np.int32), given)
+
+
+def _alike(wanted: np.ndarray | None, given: np.ndarray | None) -> bool:
+    return wanted is not None and given is not None and (wanted.shape, wanted.dtype) == (given.shape, given.dtype)
 
 
 @dataclass
@@ -177,7 +174,7 @@ class Stream:
 
     def update(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return the scores of one new column, shape (n,); NaN is no sample."""
-        return to_score(self.detector.combine(self.parts(np.asarray(values, np.float64)[:, None])))[:, 0]
+        return to_score(self.detector.combine(self.parts(np.asarray(values, np.float64)[:, None]), self.step))[:, 0]
 
     def parts(self, values: Block) -> Block:
         """Return the surprise of each feature for new columns, (n, c) to (k, n, c)."""

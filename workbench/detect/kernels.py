@@ -46,15 +46,17 @@ def _lift(count: Any, octaves: Any) -> None:
 
 
 @compiled
-def _tail(count: Any, size: Any, unit: Any, octave: Any, floor: Any, quantile: Any, shape: Any, weight: Any) -> Any:
+def _tail(
+    count: Any, size: Any, unit: Any, octave: Any, floor: Any, quantile: Any, most: Any, shape: Any, weight: Any
+) -> Any:
     """Return where the tail of a histogram begins, what it holds, and the mean of log(v / beginning) in it.
 
-    It holds at most 1 - quantile of the past, and begins at `floor` at least. The mean (Hill's estimator of the Pareto
-    index) is drawn towards `shape` with the weight of `weight` samples.
+    It holds at most 1 - quantile of the past and `most` samples, and begins at `floor` at least. The mean (Hill's
+    estimator of the Pareto index) is drawn towards `shape` with the weight of `weight` samples.
     """
     bins = len(count)
     first, above = bins, 0.0
-    room = (1.0 - quantile) * size
+    room = min((1.0 - quantile) * size, most)
     while first > 1 and above + count[first - 1] <= room:
         first -= 1
         above += count[first]
@@ -94,7 +96,7 @@ def _enter(v: Any, count: Any, unit: Any, octave: Any, i: Any) -> Any:
 @compiled
 def calibrate(
     strange: Any, count: Any, unit: Any, octave: Any, total: Any, top: Any, out: Any, edge: Any,
-    least: Any, quantile: Any, shape: Any, weight: Any, share: Any, memory: Any, highest: Any, level: Any,
+    least: Any, quantile: Any, most: Any, shape: Any, weight: Any, share: Any, memory: Any, highest: Any, level: Any,
 ) -> None:  # fmt: skip
     """Turn strangeness into surprise by the histogram of each series' past strangeness, and add it to the past.
 
@@ -114,7 +116,9 @@ def calibrate(
             size = total[i]
             score = 0.0
             if size >= least and unit[i] > 0.0 and (b > 0 or edges):
-                low, above, mean = _tail(count[i], size, unit[i], octave[i], share * top[i], quantile, shape, weight)
+                low, above, mean = _tail(
+                    count[i], size, unit[i], octave[i], share * top[i], quantile, most, shape, weight
+                )
                 beyond = -np.log10((above + 1.0) / (size + 1.0))
                 if v > low:
                     score = beyond + np.log(v / low) / mean / _LOG10
@@ -214,22 +218,49 @@ def _usual(middle: Any, slot: Any, back: Any, times: Any, reach: Any, ordered: A
 
 
 @compiled
+def _burst(off: Any, drift: Any, lately: Any, long: Any) -> Any:
+    """Return how well the last three residuals fit a jump three samples ago, in noise that remembers; NaN for too few.
+
+    `drift` is the level of the residuals before, the last four, the sums that give the noise's autocorrelation, and how
+    many there were. Each residual is freed of what the one before it foretold; of a jump that leaves 1, and 1 - phi
+    after, which is what the last three are multiplied with (a matched filter).
+    """
+    seen = drift[7]
+    drift[7] = seen + 1.0
+    fit = np.nan
+    if seen >= 4.0:
+        rate = 1.0 / (seen - 3.0)
+        drift[0] += max(lately, rate) * (drift[1] - drift[0])
+        y0, y1, y2, y3 = drift[1] - drift[0], drift[2] - drift[0], drift[3] - drift[0], drift[4] - drift[0]
+        phi = min(max(drift[5] / drift[6], 0.0), 0.95) if drift[6] > 0.0 else 0.0
+        f = 1.0 - phi
+        e1, e2, e3 = y2 - phi * y1, y3 - phi * y2, off - drift[0] - phi * y3
+        fit = abs(e1 + f * (e2 + e3)) / np.sqrt(1.0 + 2.0 * f * f)
+        drift[5] += max(long, rate) * (y1 * y0 - drift[5])
+        drift[6] += max(long, rate) * (y0 * y0 - drift[6])
+    for k in range(1, 4):
+        drift[k] = drift[k + 1]
+    drift[4] = off
+    return fit
+
+
+@compiled
 def season(
-    values: Any, tick: Any, per: Any, slots: Any, rate: Any, favour: Any,
-    middle: Any, current: Any, recent: Any, seen: Any, error: Any, expected: Any, residual: Any,
+    values: Any, tick: Any, per: Any, slots: Any, rate: Any, favour: Any, lately: Any, long: Any,
+    middle: Any, current: Any, recent: Any, seen: Any, error: Any, drift: Any,
+    expected: Any, residual: Any, burst: Any,
 ) -> None:  # fmt: skip
     """Compare each value with what is usual at its time, by the period that told the past best so far.
 
     `middle` is a ring of the means of slots of `per` steps, `slots` to a day; `current` the sum and the number of
     samples of the slot now; `recent` a ring of the last samples. Four answers compete: the level of late (column 0 of
     `error`), the same minute of the last hours (1), the same time of the last days (2), and of a week ago (3). The one
-    with the least mean absolute error is believed; `rate` is the weight of the newest error.
+    with the least mean absolute error, times its `favour`, is believed; `rate` is the weight of the newest error.
     """
     n, steps = values.shape
     ring, width = middle.shape[1], recent.shape[1]
     hour = slots // 24
-    ordered = np.empty(32)
-    guess = np.empty(4)
+    ordered, guess = np.empty(32), np.empty(4)
     for i in range(n):
         for j in range(steps):
             t = tick + j
@@ -239,7 +270,7 @@ def season(
                 middle[i, here] = np.nan
                 current[i, 0], current[i, 1] = 0.0, 0.0
             x = values[i, j]
-            residual[i, j] = expected[i, j] = np.nan
+            residual[i, j] = expected[i, j] = burst[i, j] = np.nan
             if np.isnan(x):
                 continue
             size = min(seen[i], width)
@@ -249,14 +280,14 @@ def season(
             guess[1] = _usual(middle[i], slot, hour, 5, 1, ordered) if hour >= 6 else np.nan
             guess[2] = _usual(middle[i], slot, slots, 5, 1, ordered) if slots > 1 else np.nan
             guess[3] = _usual(middle[i], slot, 7 * slots, 1, 2, ordered) if ring > 7 * slots + 2 else np.nan
-            best = -1
-            for k in range(4):
-                if not np.isnan(guess[k]) and (best < 0 or error[i, k] * favour[k] < error[i, best] * favour[best]):
-                    best = k
+            best = _best(guess, error[i], favour)
             if best >= 0:
+                tiny = _TINY * abs(x)
+                off = x - guess[best]
                 expected[i, j] = guess[best]
-                v = abs(x - guess[best])
-                residual[i, j] = v if v > _TINY * abs(x) else 0.0
+                residual[i, j] = abs(off) if abs(off) > tiny else 0.0
+                v = _burst(off, drift[i], lately, long)
+                burst[i, j] = v if v > tiny or np.isnan(v) else 0.0
                 for k in range(4):
                     if not np.isnan(guess[k]):
                         error[i, k] += rate * (abs(x - guess[k]) - error[i, k])
@@ -265,6 +296,16 @@ def season(
             middle[i, here] = current[i, 0] / current[i, 1]
             recent[i, seen[i] % width] = x
             seen[i] += 1
+
+
+@compiled
+def _best(guess: Any, error: Any, favour: Any) -> Any:
+    """Return which guess has the least error so far, -1 where there is none."""
+    best = -1
+    for k in range(len(guess)):
+        if not np.isnan(guess[k]) and (best < 0 or error[k] * favour[k] < error[best] * favour[best]):
+            best = k
+    return best
 
 
 @compiled

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from workbench.detect.calibration import Arrays
 from workbench.detect.detector import Band, Detector, part
@@ -24,18 +25,23 @@ __all__ = ["Watchdog"]
 _MEMBERS: tuple[Detector, ...] = (Envelope(), Seasonal(), Change(), Profile())
 
 
+_COARSE, _FINE, _SHARP = 300.0, 30.0, 0.6
+
+
 @dataclass(frozen=True)
 class Watchdog(Detector):
-    """Mean of the surprises of all features of its members.
+    """Mean of the surprises of all features of its members, at fine steps most of it the burst.
 
     Each surprise is calibrated by the member's own past and ends at 8, so no member can shout the others down: it takes
-    a few that wonder, or one that has never seen the like.
+    a few that wonder, or one that has never seen the like. Where samples are seconds apart, three of them are all that a
+    short fault leaves, and windows of many samples do not see it; the burst does. Its weight is 0 from steps of five
+    minutes on, and 0.6 of all at 30 seconds or less.
 
     Attributes
     ----------
     members : tuple of Detector
     weights : tuple of float, optional
-        One per feature of all members, in order; all alike by default.
+        One per feature of all members, in order, at any step; as described above by default.
     """
 
     name: ClassVar[str] = "watchdog"
@@ -76,10 +82,19 @@ class Watchdog(Detector):
         parts = [m.surprise(part(state, str(at)), tick, step, values) for at, m in enumerate(self.members)]
         return np.concatenate(parts)
 
-    def combine(self, surprise: Block) -> Block:
+    def shares(self, step: float) -> npt.NDArray[np.float64]:
+        """Return the weight of each feature at a step of so many seconds; they add up to 1."""
+        if self.weights is not None:
+            return np.array(self.weights, float) / sum(self.weights)
+        sharp = np.array([feature == "burst" for feature in self.features])
+        if sharp.all() or not sharp.any():
+            return np.full(len(sharp), 1 / len(sharp))
+        share = _SHARP * float(np.clip(np.log(_COARSE / step) / np.log(_COARSE / _FINE), 0.0, 1.0))
+        return np.where(sharp, share / sharp.sum(), (1 - share) / (~sharp).sum())
+
+    def combine(self, surprise: Block, step: float) -> Block:
         """Return the weighted mean of the features; one that is not ready counts as 0."""
-        weights = np.ones(len(surprise)) if self.weights is None else np.array(self.weights)
-        total = np.tensordot(weights / weights.sum(), np.where(np.isnan(surprise), 0.0, surprise), 1)
+        total = np.tensordot(self.shares(step), np.where(np.isnan(surprise), 0.0, surprise), 1)
         return np.where(np.isnan(surprise).all(axis=0), np.nan, total)
 
     def expected(self, values: Block, *, step: float = 60.0, score: float = 0.5) -> Band:

@@ -9,7 +9,7 @@ import numpy as np
 
 from workbench.detect.calibration import Arrays
 from workbench.detect.detector import Band, Detector, as_block, part
-from workbench.detect.surprise import Block, to_surprise
+from workbench.detect.surprise import HIGHEST, Block
 from workbench.errors import InvalidInput
 
 __all__ = ["Envelope", "Seasonal"]
@@ -17,6 +17,10 @@ __all__ = ["Envelope", "Seasonal"]
 _DAY = 86_400.0
 _SLOT = 300.0
 _RECENT = 15
+_LATELY = 96
+"""Samples over which the level of residuals is taken."""
+_LONG = 5000
+"""Samples over which their autocorrelation is taken."""
 
 
 def grain(step: float, width: float) -> tuple[int, int]:
@@ -41,7 +45,7 @@ class Seasonal(Detector):
     """
 
     name: ClassVar[str] = "seasonal"
-    features: ClassVar[tuple[str, ...]] = ("season",)
+    features: ClassVar[tuple[str, ...]] = ("season", "burst")
 
     memory: float = 3.0
     favour: tuple[float, float, float, float] = (2.0, 2.0, 1.0, 1.5)
@@ -60,31 +64,33 @@ class Seasonal(Detector):
             "recent": np.zeros((series, _RECENT)),
             "seen": np.zeros(series, np.int64),
             "error": np.zeros((series, 4)),
+            "drift": np.zeros((series, 8)),
         }
 
     def strange(self, state: Arrays, tick: int, step: float, values: Block) -> tuple[Block, ...]:
-        """Return the distance from what was expected."""
-        return (self.compare(state, tick, step, values)[1],)
+        """Return the distance from what was expected, and how well a jump explains the last three."""
+        return self.compare(state, tick, step, values)[1:]
 
-    def compare(self, state: Arrays, tick: int, step: float, values: Block) -> tuple[Block, Block]:
-        """Return (expected, distance from it), bringing the state up to date."""
+    def compare(self, state: Arrays, tick: int, step: float, values: Block) -> tuple[Block, Block, Block]:
+        """Return (expected, distance from it, burst), bringing the state up to date."""
         from workbench.detect import kernels
 
-        expected, residual = np.empty_like(values), np.empty_like(values)
+        expected, residual, burst = np.empty_like(values), np.empty_like(values), np.empty_like(values)
         per, slots = grain(step, _SLOT)
         rate = min(1.0, step / (self.memory * _DAY))
-        held = (state[name] for name in ("middle", "current", "recent", "seen", "error"))
-        kernels.season(values, tick, per, slots, rate, np.array(self.favour, float), *held, expected, residual)
-        return expected, residual
+        favour = np.array(self.favour, float)
+        held = (state[name] for name in ("middle", "current", "recent", "seen", "error", "drift"))
+        kernels.season(values, tick, per, slots, rate, favour, 1 / _LATELY, 1 / _LONG, *held, expected, residual, burst)
+        return expected, residual, burst
 
     def expected(self, values: Block, *, step: float = 60.0, score: float = 0.5) -> Band:
         """Return what was expected of each value, and the band outside of which it scores more than `score`."""
         block = as_block(values)
         stream = self.stream(len(block), step=step)
         normal = stream._normal(block)
-        center, residual = self.compare(part(stream.state, "of"), 0, stream.step, normal)
+        center, residual, _ = self.compare(part(stream.state, "of"), 0, stream.step, normal)
         edge = np.full_like(center, np.nan)
-        self.calibration.apply(part(stream.state, "season"), residual, edge, float(to_surprise(np.float64(score))))
+        self.calibration.apply(part(stream.state, "season"), residual, edge, score * HIGHEST)
         with np.errstate(over="ignore", under="ignore"):
             power = np.where(stream.exponent > -2000, stream.exponent, 0)[:, None]
             return Band(*(np.ldexp(side, power) for side in (center, center - edge, center + edge)))
