@@ -415,7 +415,7 @@ def profile(values: Any, tick: Any, half: Any, ring: Any, seen: Any, distance: A
 
 @compiled
 def hold(
-    surprise: Any, tick: Any, held: Any, share: Any, decay: Any, escalate: Any,
+    surprise: Any, tick: Any, held: Any, share: Any, decay: Any, escalate: Any, least: Any,
     until: Any, height: Any, load: Any, out: Any,
 ) -> None:  # fmt: skip
     """Let through what is new: a surprise `escalate` times that of the alarm it follows, or none within `held` steps.
@@ -432,7 +432,7 @@ def hold(
             if tick + j > until[i]:
                 height[i] = 0.0
             left = s - share * load[i]
-            if left > 0.0 and s > escalate * height[i]:
+            if s >= least and left > 0.0 and s > escalate * height[i]:
                 out[i, j] = left
                 load[i] += left
                 height[i], until[i] = s, tick + j + held

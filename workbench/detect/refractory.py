@@ -47,11 +47,17 @@ class Refractory:
         return {"until": np.full(series, -1, np.int64), "height": np.zeros(series), "load": np.zeros(series)}
 
     def apply(
-        self, scores: Block, *, step: float = 60.0, state: dict[str, np.ndarray] | None = None, tick: int = 0
+        self,
+        scores: Block,
+        *,
+        step: float = 60.0,
+        least: float = 0.0,
+        state: dict[str, np.ndarray] | None = None,
+        tick: int = 0,
     ) -> Block:
         """Return what of scores in [0, 1], shape (n, c), may become an alarm; NaN stays NaN.
 
-        With a `state` (brought up to date in place) and the number of the first column, a stream goes on.
+        What is below `least` is none, and covers nothing that follows. With a `state` (brought up to date in place) and the number of the first column, a stream goes on.
         """
         from workbench.detect import kernels
 
@@ -61,6 +67,6 @@ class Refractory:
         out = np.empty_like(block)
         rest = (state[name] for name in ("until", "height", "load"))
         kernels.hold(
-            block * HIGHEST, tick, held, self.habit, float(np.exp(-step / self.lately)), self.escalate, *rest, out
+            block * HIGHEST, tick, held, self.habit, float(np.exp(-step / self.lately)), self.escalate, least * HIGHEST, *rest, out
         )
         return out / HIGHEST
