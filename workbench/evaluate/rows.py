@@ -117,6 +117,8 @@ def _epochs(cells: Sequence[str], name: str) -> Rows:
     unit = next((factor for least, factor in _UNITS if size < least), 1)
     if float(np.abs(numbers).max()) * unit > 2**63 - 1:
         raise SourceError(f"{name} has the time {numbers[np.abs(numbers).argmax()]:g}, outside 1678 to 2261.")
+    if all(cell.strip().lstrip("-").isdecimal() for cell in cells):
+        return np.array([int(cell) for cell in cells], np.int64) * unit
     whole = np.floor(numbers)
     # Seconds with decimals: a float of nanoseconds would lose the last hundred.
     times: Rows = whole.astype(np.int64) * unit + np.round((numbers - whole) * unit).astype(np.int64)
