@@ -120,7 +120,7 @@ def _labelled(
     # Before the work on the data: a set without labels would waste it.
     thresholds = _learn(threshold_from, detectors, progress)
     if threshold is not None:
-        thresholds = {name: {profile: threshold for profile in scoring.PROFILES} for name in detectors}
+        thresholds = {name: dict.fromkeys(scoring.PROFILES, threshold) for name in detectors}
     ran = []
     for name, detector in detectors.items():
         ran.append(scoring.run(name, detector, data, progress=progress))
@@ -131,7 +131,7 @@ def _labelled(
         "dataset": dataset,
         "data": str(folder),
         "threshold_from": str(threshold_from) if threshold_from else None,
-        "thresholds": thresholds and {name: _finite(levels) for name, levels in thresholds.items()},
+        "thresholds": None if thresholds is None else {name: _finite(levels) for name, levels in thresholds.items()},
         **board.to_json(),
         "predictions": str(predictions) if predictions else None,
     }
