@@ -112,7 +112,8 @@ def _labelled(
     """Return the scoreboard of a folder as JSON and as text."""
     from workbench import evaluate as scoring
 
-    _check_predictions(predictions, folder)
+    root = (scoring.find_nab(folder) or folder) / "data" if dataset == "nab" else folder
+    _check_predictions(predictions, root)
     data = scoring.load_nab(folder) if dataset == "nab" else scoring.load_series(folder)
     if not data.labelled and predictions is None:
         raise InvalidInput(f"{folder} has no labels to score by: give --predictions PATH to write the scores instead.")
@@ -150,9 +151,7 @@ def _check_predictions(predictions: Path | None, folder: Path) -> None:
     if predictions.exists() and not predictions.is_dir():
         raise InvalidInput(f"--predictions {predictions} is a file: name a folder.")
     if predictions.resolve().is_relative_to(folder.resolve()):
-        raise InvalidInput(
-            f"--predictions {predictions} lies inside --data, which it would change: name another folder."
-        )
+        raise InvalidInput(f"--predictions {predictions} lies among the data, which it would change: name another.")
 
 
 def _learn(folder: Path | None, detectors: dict[str, Any], progress: bool) -> dict[str, dict[str, float]] | None:
