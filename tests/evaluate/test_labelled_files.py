@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from tests.evaluate.labelled_files import write_nab, write_rows
 from workbench.errors import InvalidInput, NotFound, SourceError
+from workbench.evaluate.detection import window_table
+from workbench.evaluate.example import write_example
 from workbench.evaluate.labelled import make_series
 from workbench.evaluate.nab_layout import load_nab
 from workbench.evaluate.rows import instants, read_windows
-from workbench.evaluate.series import load_series
+from workbench.evaluate.series import load_labelled, load_series
 
 
 def test_nab_layout_and_its_parent(tmp_path: Path) -> None:
@@ -151,3 +153,16 @@ def test_windows_without_rows_are_counted_and_overlapping_ones_joined() -> None:
     one = make_series("f", "", time, np.ones(10), [("", "")] * 10, spans)
     assert one.windows.tolist() == [[1, 5]]
     assert one.lost_windows == 2
+
+
+def test_the_example_set_is_labelled_seeded_and_read(tmp_path: Path) -> None:
+    data = load_labelled(write_example(tmp_path / "one"))
+    assert [len(one.windows) for one in data.series] == [1, 1, 0, 1, 1, 1, 0, 1]
+    assert {one.category for one in data.series} == {"web", "disk"}
+    assert all(one.windows[0, 0] > one.probation for one in data.series if len(one.windows))
+    again = write_example(tmp_path / "two") / "web" / "errors.csv"
+    assert again.read_bytes() == (tmp_path / "one" / "web" / "errors.csv").read_bytes()
+    table = window_table(data, {one.key: np.full(len(one.time), 0.5) for one in data.series}, 0.4)
+    assert table["found"].all()
+    assert (table["delay_steps"] == 0).all()
+    assert not window_table(data, {one.key: np.zeros(len(one.time)) for one in data.series}, 0.0)["found"].any()

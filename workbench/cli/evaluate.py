@@ -5,15 +5,12 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from workbench.cli.options import JSON, print_json, printable
 from workbench.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from workbench.evaluate import LabelledSet
 
 __all__ = ["evaluate"]
 
@@ -160,7 +157,7 @@ def _learn(folder: Path | None, detectors: dict[str, Any], progress: bool) -> di
 
     if folder is None:
         return None
-    data: LabelledSet = scoring.load_nab(folder) if scoring.find_nab(folder) else scoring.load_series(folder)
+    data = scoring.load_labelled(folder)
     if not any(len(one.windows) for one in data.series):
         raise InvalidInput(f"--threshold-from {folder} has no labelled window to learn from: give a labelled set.")
     return {

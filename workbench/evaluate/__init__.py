@@ -6,7 +6,8 @@ can be written to files so that anyone can score them; and what was tuned on lab
 Read `incidents.py` first for diagnosis, `labelled.py` and then `nab.py` for detectors; `scoreboard.py` puts it together.
 """
 
-from workbench.evaluate.detection import Events, count_events, mean_vus_pr
+from workbench.evaluate.detection import Events, count_events, mean_vus_pr, window_table
+from workbench.evaluate.example import write_example
 from workbench.evaluate.incidents import Score, predict_incidents, read_truths, score_incidents, wilson
 from workbench.evaluate.injected import Curves, detection_curves
 from workbench.evaluate.labelled import LabelledSeries, LabelledSet
@@ -16,7 +17,7 @@ from workbench.evaluate.nab_layout import find_nab, load_nab
 from workbench.evaluate.predictions import write_predictions
 from workbench.evaluate.running import Ran, detectors, run
 from workbench.evaluate.scoreboard import Scoreboard, learn_thresholds, score_detectors
-from workbench.evaluate.series import load_series
+from workbench.evaluate.series import load_labelled, load_series
 from workbench.evaluate.static_rule import static_scores
 from workbench.evaluate.vus import vus_pr
 
@@ -37,6 +38,7 @@ __all__ = [
     "find_nab",
     "learn_thresholds",
     "leave_out",
+    "load_labelled",
     "load_nab",
     "load_series",
     "mean_vus_pr",
@@ -49,5 +51,7 @@ __all__ = [
     "static_scores",
     "vus_pr",
     "wilson",
+    "window_table",
+    "write_example",
     "write_predictions",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from workbench.evaluate.labelled import LabelledSeries, LabelledSet
 from workbench.evaluate.nab import Scores
 from workbench.evaluate.vus import vus_pr
 
-__all__ = ["Events", "count_events", "mean_vus_pr"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Events", "count_events", "mean_vus_pr", "window_table"]
 
 
 @dataclass(frozen=True)
@@ -138,3 +141,20 @@ def mean_vus_pr(series: Sequence[LabelledSeries], scores: Scores) -> float:
             longest = int(np.median(windows[:, 1] - windows[:, 0] + 1))
             volumes.append(vus_pr(scores[one.key][one.probation :], windows, longest))
     return float(np.mean(volumes)) if volumes else float("nan")
+
+
+def window_table(data: LabelledSet, scores: Scores, threshold: float) -> pd.DataFrame:
+    """Return one row per labelled window: `file`, `start`, `end`, `found`, `delay_steps` (NaN: missed), `highest` score."""
+    import pandas as pd
+
+    rows = []
+    for one in data.series:
+        score = scores[one.key].copy()
+        score[: one.probation] = 0.0
+        for first, last in one.windows.tolist():
+            steps, _ = _delay((score >= threshold) & (score > 0), first, last)
+            found = bool(np.isfinite(steps))
+            highest = float(score[first : last + 1].max())
+            rows.append((one.key, one.time[first], one.time[last], found, steps if found else np.nan, highest))
+    frame = pd.DataFrame(rows, columns=["file", "start", "end", "found", "delay_steps", "highest"])
+    return frame.astype({"start": "datetime64[ns]", "end": "datetime64[ns]", "found": bool})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InvalidInput
 from workbench.evaluate.detection import Events, count_events, mean_vus_pr
@@ -14,6 +14,9 @@ from workbench.evaluate.leave_out import leave_out
 from workbench.evaluate.nab import PROFILES, Profile, Scores, best, score_at
 from workbench.evaluate.running import Ran
 from workbench.evaluate.static_rule import static_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Line", "Scoreboard", "learn_thresholds", "profiles_of", "score_detectors"]
 
@@ -106,11 +109,21 @@ class Scoreboard:
 
     def __str__(self) -> str:
         """Return the table and the notes, for people."""
-        shown = [*self.lines, *([self.static] if self.static else [])]
+        shown = self._shown()
         rows = [_HEADER, *(_cells(line) for line in shown)] if shown else []
         widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))] if rows else []
         table = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
         return "\n".join([*table, *([_LEGEND] if shown else []), *self.notes])
+
+    def table(self) -> pd.DataFrame:
+        """Return the lines as text, one row per detector and one for the static rule, as the command prints them."""
+        import pandas as pd
+
+        frame = pd.DataFrame([_cells(line) for line in self._shown()], columns=list(_HEADER))
+        return frame.set_index("detector")
+
+    def _shown(self) -> list[Line]:
+        return [*self.lines, *([self.static] if self.static else [])]
 
 
 _HEADER = (

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from workbench.errors import NotFound
 from workbench.evaluate.labelled import LabelledSet
+from workbench.evaluate.nab_layout import find_nab, load_nab
 from workbench.evaluate.rows import read_series, read_windows
 
-__all__ = ["load_series"]
+__all__ = ["load_labelled", "load_series"]
 
 _LABELS = ("windows.json", "labels.json")
 
@@ -34,3 +35,9 @@ def load_series(folder: Path) -> LabelledSet:
     windows = read_windows(labels) if labels is not None else {}
     series, skipped = read_series(paths, windows)
     return LabelledSet(series, labels is not None, None, skipped)
+
+
+def load_labelled(folder: Path | str) -> LabelledSet:
+    """Read a labelled folder of either kind: in the layout of NAB where it has it, else a set of one's own."""
+    root = Path(folder)
+    return load_nab(root) if find_nab(root) else load_series(root)
