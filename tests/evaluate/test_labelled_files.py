@@ -166,3 +166,13 @@ def test_the_example_set_is_labelled_seeded_and_read(tmp_path: Path) -> None:
     assert table["found"].all()
     assert (table["delay_steps"] == 0).all()
     assert not window_table(data, {one.key: np.zeros(len(one.time)) for one in data.series}, 0.0)["found"].any()
+
+
+def test_a_phase_on_the_border_of_slots_loses_no_row() -> None:
+    """The first row came half a step early; jitter of a tenth must not put two rows into one slot."""
+    jitter = np.random.default_rng(1).integers(-5, 6, 400)
+    seconds = np.concatenate(([0], 30 + 60 * np.arange(1, 400) + jitter[1:]))
+    one = make_series("f", "", seconds * 10**9, np.ones(400), [("", "")] * 400, [])
+    assert one.step == 60.0
+    assert (np.diff(one.slot) == 1)[1:].all()
+    assert not np.isnan(one.grid[0, 2:]).any()

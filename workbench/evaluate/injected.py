@@ -125,7 +125,11 @@ def detection_curves(
     """
     from tqdm.auto import tqdm
 
-    level = quiet_threshold(name, detector, count=5 * count, days=days, seed=seed) if threshold is None else threshold
+    level = (
+        quiet_threshold(name, detector, count=max(5 * count, 100), days=days, seed=seed)
+        if threshold is None
+        else threshold
+    )
     decide = level if callable(level) else at_least(level)
     todo = [(kind, float(size)) for kind in kinds for size in sizes]
     cells = []

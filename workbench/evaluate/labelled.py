@@ -1,6 +1,6 @@
 """A series with its labels: the rows of one file in order of time, the regular grid a detector sees, and the windows.
 
-Rows need not be regular. A detector sees a grid whose step is the median distance of the first rows only, so that a
+Rows need not be regular. A detector sees a grid whose step is the usual distance of the first rows only, so that a
 causal detector stays causal: a row belongs to the slot nearest to it, the first value in a slot is the slot's, and a
 slot without a row is NaN. Each row gets the score of its slot.
 """
@@ -20,7 +20,11 @@ Block = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 _STEP_ROWS = 32
-"""Rows whose median distance is the step."""
+"""Rows whose usual distance is the step, and whose usual phase is that of the slots."""
+
+_ROUND_STEPS = 1e9 * np.array(
+    [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 604800]
+)
 
 _LONGEST_GAP = 30 * 86_400 * 10**9
 """A gap longer than this (ns) is cut by whole weeks: one damaged timestamp must not make a grid of years."""
@@ -192,18 +196,34 @@ def make_series(
 
 
 def _step(time: Rows) -> int:
-    """Return the median distance (ns) of the first rows that are apart; a minute where none is."""
+    """Return the median distance (ns) of the first rows that are apart, made round; a minute where none is.
+
+    It is made round where it, or the mean of the distances near it, is within a hundredth of a round step: with jitter
+    the median is a little off, and would drift against the rows and against every season.
+    """
     apart = np.diff(time[:_STEP_ROWS])
     apart = apart[apart > 0]
-    return int(np.median(apart)) if len(apart) else 60 * 10**9
+    if not len(apart):
+        return 60 * 10**9
+    middle = float(np.median(apart))
+    for usual in (middle, float(apart[np.abs(apart - middle) <= middle / 4].mean())):
+        rounded = float(_ROUND_STEPS[np.abs(_ROUND_STEPS - usual).argmin()])
+        if abs(rounded - usual) <= 0.01 * rounded:
+            return int(rounded)
+    return max(round(middle), 1)
 
 
 def _slots(time: Rows, step: int) -> Rows:
+    """Return the slot of each row, 0 for the first; slots lie around the usual phase of the first rows."""
     gap = np.diff(time)
     # Whole weeks keep the phase of every season up to a week.
     cut = np.where(gap > _LONGEST_GAP, gap // _WEEK_NS * _WEEK_NS, 0)
     since = time - time[0] - np.concatenate(([0], np.cumsum(cut)))
-    slots: Rows = (since + step // 2) // step
+    turn = np.exp(2j * np.pi * (since[:_STEP_ROWS] % step) / step).sum()
+    # A phase right at the border between two slots would put every row that comes a little early into the wrong one.
+    phase = round(float(np.angle(turn)) / (2 * np.pi) * step) if abs(turn) > 1e-6 else 0
+    slots: Rows = (since - phase + step // 2) // step
+    slots -= slots[0]
     return slots
 
 

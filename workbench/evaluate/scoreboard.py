@@ -196,7 +196,12 @@ def learn_thresholds(data: LabelledSet, scores: Scores) -> dict[str, float]:
 
 
 def score_detectors(
-    data: LabelledSet, ran: Iterable[Ran], thresholds: Mapping[str, Thresholds] | None = None
+    data: LabelledSet,
+    ran: Iterable[Ran],
+    thresholds: Mapping[str, Thresholds] | None = None,
+    *,
+    quiet: float = 36_000.0,
+    escalation: float = 1.3,
 ) -> Scoreboard:
     """Score what detectors said about a labelled set.
 
@@ -206,6 +211,8 @@ def score_detectors(
     ran : iterable of Ran
     thresholds : mapping of str to mapping, optional
         By detector and profile; by default the best on these very labels, and left out category by category beside it.
+    quiet, escalation : float, optional
+        Refractory of the static rule (seconds, factor), as in `static_scores`: give that of the detectors.
 
     Returns
     -------
@@ -215,7 +222,7 @@ def score_detectors(
     lines: list[Line] = []
     static: Line | None = None
     if data.labelled:
-        bar = Ran(STATIC, static_scores(data.series), float("nan"))
+        bar = Ran(STATIC, static_scores(data.series, quiet, escalation), float("nan"))
         static = _line(data, bar, None, float("nan"))
         base = static.nab["standard"]
         lines = [_line(data, one, thresholds[one.name] if thresholds else None, base) for one in ran]
