@@ -82,7 +82,9 @@ def test_weeks_and_thresholds_by_category() -> None:
     events = count_events(data, scores, {"a": 0.5, "b": 0.1})
     assert (events.false_episodes, events.false_per_week, events.delay_steps, events.delay_share) == (2, 1.0, 5.0, 0.5)
     assert (events.precision, events.recall) == (pytest.approx(1 / 3), 1.0)
+    assert events.hit_share == 0.5
     assert count_events(data, scores, {"a": 0.9, "b": 0.1}).delay_share == 1.0
+    assert np.isnan(count_events(data, scores, {"a": 0.9, "b": 0.1}).hit_share)
     assert LabelledSet(rows, True, week_rows=4032).weeks() == pytest.approx(1.0)
 
 

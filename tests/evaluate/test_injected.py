@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from workbench import cli, registry
 from workbench.errors import InvalidInput, ShapeError
 from workbench.evaluate.faults import DAY, KINDS, LENGTHS, inject, make_world
 from workbench.evaluate.injected import at_least, detection_curves, quiet_threshold
@@ -84,3 +86,26 @@ def test_the_quiet_threshold_keeps_its_promise() -> None:
     highest = np.nanmax(Distance().score(world.values)[:, DAY:], axis=1)
     assert (highest >= level).sum() == 1
     assert quiet_threshold("distance", Distance(), share=1.0, count=1, days=2) == 0.0
+
+
+def test_the_command_prints_curves(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(registry._extra, "workbench.detectors", {"distance": f"{__name__}:Distance"})
+    words = [
+        "evaluate",
+        "detect",
+        "--dataset",
+        "injected",
+        "--detector",
+        "distance",
+        "--series",
+        "1",
+        "--threshold",
+        "0.6",
+    ]
+    monkeypatch.setattr(sys, "argv", ["workbench", *words, "--json"])
+    cli.main()
+    (curves,) = json.loads(capsys.readouterr().out)["detectors"]
+    assert len(curves["cells"]) == 25
+    assert {cell["kind"] for cell in curves["cells"]} == set(KINDS)
+    assert curves["threshold"] == 0.6
+    assert curves["series_days"] == 50

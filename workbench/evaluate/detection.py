@@ -41,6 +41,8 @@ class Events:
     delay_steps, delay_share : float
         Median over windows of the steps from the first row of a window to its first firing row, and of the same as a
         share of the window; a missed window counts as its whole length.
+    hit_share : float
+        Median share of the window before its first firing row, over the windows found.
     """
 
     windows: int
@@ -55,6 +57,7 @@ class Events:
     f1: float
     delay_steps: float
     delay_share: float
+    hit_share: float
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; None for what is not defined."""
@@ -77,7 +80,7 @@ def count_events(data: LabelledSet, scores: Scores, threshold: float | Mapping[s
     Events
         Shares whose denominator is 0 are NaN.
     """
-    found = fired_outside = outside = false_episodes = true_episodes = 0
+    fired_outside = outside = false_episodes = true_episodes = 0
     delays: list[tuple[float, float]] = []
     for one in data.series:
         least = threshold[one.category] if isinstance(threshold, Mapping) else threshold
@@ -92,7 +95,8 @@ def count_events(data: LabelledSet, scores: Scores, threshold: float | Mapping[s
         outside += int((inside[one.probation :] < 0).sum())
         fired_outside += int((fires & (inside < 0)).sum())
         delays += [_delay(fires, first, last) for first, last in one.windows.tolist()]
-    found = sum(1 for steps, _ in delays if np.isfinite(steps))
+    hits = [share for step, share in delays if np.isfinite(step)]
+    found = len(hits)
     lengths = [last - first + 1 for one in data.series for first, last in one.windows.tolist()]
     steps = [step if np.isfinite(step) else length for (step, _), length in zip(delays, lengths, strict=True)]
     precision = _ratio(true_episodes, true_episodes + false_episodes)
@@ -110,6 +114,7 @@ def count_events(data: LabelledSet, scores: Scores, threshold: float | Mapping[s
         f1=_harmonic(precision, recall),
         delay_steps=float(np.median(steps)) if steps else float("nan"),
         delay_share=float(np.median([share for _, share in delays])) if delays else float("nan"),
+        hit_share=float(np.median(hits)) if hits else float("nan"),
     )
 
 
