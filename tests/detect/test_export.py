@@ -78,7 +78,7 @@ def test_texts_come_back_as_they_were(expr: str, label: str) -> None:
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="prototype_a_detector"):
+    with pytest.raises(InvalidInput, match="schedule the runbook watch_a_metric"):
         export_rules(Profile(), "up", name="n")
     for wrong in ({"name": "a b"}, {"name": "n\n"}, {"distance": 0}, {"step": 0.5}, {"hold": -1}, {"expr": " "}):
         with pytest.raises(InvalidInput, match="export was given"):

@@ -182,7 +182,7 @@ def _band(detector: Any, name: str, step: float) -> PromqlBand:
         return seasonal_band(name, step)
     raise InvalidInput(
         f"detector {_detector_name(detector)!r} cannot be said in PromQL, which has quantiles over windows and offsets:"
-        " give it a method promql(name, step), or schedule a notebook that runs it, as prototype_a_detector does."
+        " give it a method promql(name, step), or schedule the runbook watch_a_metric, which runs any detector."
     )
 
 

@@ -15,7 +15,7 @@ from workbench.evaluate.leave_out import LeftOut, leave_out
 from workbench.evaluate.nab import PROFILES, best, score_at
 from workbench.evaluate.nab_layout import find_nab, load_nab
 from workbench.evaluate.predictions import write_predictions
-from workbench.evaluate.running import Ran, detectors, run
+from workbench.evaluate.running import Ran, detectors, grid_scores, run
 from workbench.evaluate.scoreboard import Scoreboard, learn_thresholds, score_detectors
 from workbench.evaluate.series import load_labelled, load_series
 from workbench.evaluate.static_rule import static_scores
@@ -36,6 +36,7 @@ __all__ = [
     "detection_curves",
     "detectors",
     "find_nab",
+    "grid_scores",
     "learn_thresholds",
     "leave_out",
     "load_labelled",
