@@ -1091,10 +1091,11 @@ def event_counts(
     return found, false_rows, episodes[0], episodes[1], delays
 
 
-def refractory(scores: Sequence[float], times: Sequence[float], quiet: float, escalation: float) -> list[float]:
-    """Scores kept only where above `escalation` times all that was kept within the last `quiet`."""
+def quiet_after(scores: Sequence[float], span: int, escalation: float) -> list[float]:
+    """Scores kept only where above `escalation` times all that was kept in the last `span` steps."""
     kept: list[float] = []
     for row, score in enumerate(scores):
-        recent = [kept[i] for i in range(row) if kept[i] > 0 and times[row] - times[i] <= quiet]
-        kept.append(score if score > 0 and all(score > escalation * other for other in recent) else 0.0)
+        recent = [other for other in kept[max(0, row - span) :] if other > 0]
+        passes = score > 0 and all(score > escalation * other for other in recent)
+        kept.append(score if passes or math.isnan(score) else 0.0)
     return kept

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests import naive
 from tests.evaluate.labelled_files import series
 from workbench.evaluate.detection import count_events, mean_vus_pr
+from workbench.evaluate.hold import quiet_after, usual_hold
 from workbench.evaluate.labelled import LabelledSet
-from workbench.evaluate.static_rule import refractory, static_scores
+from workbench.evaluate.static_rule import static_scores
 from workbench.evaluate.vus import soft_labels, vus_pr
 
 SCORES = st.lists(st.sampled_from([0.0, 0.1, 0.3, 0.3, 0.8, 1.0]), min_size=1, max_size=30)
@@ -89,22 +90,22 @@ def test_weeks_and_thresholds_by_category() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 5), st.floats(-1, 9, allow_nan=False)), max_size=25),
-    st.floats(0.5, 12),
+    st.lists(st.lists(st.one_of(st.floats(-1, 9), st.just(float("nan"))), min_size=12, max_size=12), max_size=3),
+    st.integers(0, 8),
     st.sampled_from([1.0, 1.3, 2.0]),
 )
-def test_refractory_equals_looking_back(rows: list[tuple[int, float]], quiet: float, escalation: float) -> None:
-    time = np.cumsum([gap for gap, _ in rows], dtype=np.int64)
-    scores = [score for _, score in rows]
-    found = refractory(np.array(scores, np.float64), time * 10**9, quiet, escalation)
-    assert found.tolist() == naive.refractory(scores, time.tolist(), quiet, escalation)
-    assert refractory(np.array(scores), time, 0.0) == pytest.approx(scores)
+def test_refractory_equals_looking_back(rows: list[list[float]], span: int, escalation: float) -> None:
+    block = np.array(rows, np.float64).reshape(-1, 12)
+    found = quiet_after(block, 60.0, seconds=60.0 * span, steps=0, escalation=escalation)
+    twin = np.array([naive.quiet_after(row, span, escalation) for row in rows]).reshape(-1, 12)
+    assert np.array_equal(found, twin, equal_nan=True)
+    assert np.array_equal(quiet_after(block, 60.0, 0.0, span, escalation), twin, equal_nan=True)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e308, -1e308, 5e-324, np.nan, np.inf])
 def test_static_rule_of_hard_values(value: float) -> None:
     one = series("a/f.csv", 100, [(90, 95)], 15, value)
-    one.value[92] = 7.0
-    score = static_scores([one])[one.key]
+    one.grid[0, 92] = 7.0
+    score = static_scores([one], usual_hold())[one.key]
     assert np.isfinite(score).all()
     assert (score >= 0).all()

@@ -57,6 +57,9 @@ def diagnose(dataset: str, data: Path | None, predictions: Path | None, as_json:
 @click.option("--data", type=_FOLDER, help="Folder of the data set (nab, series).")
 @click.option("--detector", "names", multiple=True, metavar="NAME", help="Only this detector; may be given again.")
 @click.option("--predictions", type=click.Path(path_type=Path), metavar="PATH", help="Folder to write all scores into.")
+@click.option(
+    "--raw", is_flag=True, help="Write scores as the detector gave them, also those that only follow an alarm."
+)
 @click.option("--threshold", type=click.FloatRange(0, 1), default=None, help="Fire from this score on.")
 @click.option("--threshold-from", type=_FOLDER, metavar="DATA", help="Learn the threshold on this labelled set.")
 @click.option(
@@ -74,6 +77,7 @@ def detect(
     data: Path | None,
     names: tuple[str, ...],
     predictions: Path | None,
+    raw: bool,
     threshold: float | None,
     threshold_from: Path | None,
     count: int,
@@ -90,7 +94,7 @@ def detect(
     if data is None:
         document, text = _injected(names, threshold, threshold_from, count, seed, not as_json)
     else:
-        document, text = _labelled(dataset, data, names, predictions, threshold, threshold_from, not as_json)
+        document, text = _labelled(dataset, data, names, predictions, raw, threshold, threshold_from, not as_json)
     if as_json:
         print_json(document)
     else:
@@ -102,6 +106,7 @@ def _labelled(
     folder: Path,
     names: tuple[str, ...],
     predictions: Path | None,
+    raw: bool,
     threshold: float | None,
     threshold_from: Path | None,
     progress: bool,
@@ -123,7 +128,8 @@ def _labelled(
     for name, detector in detectors.items():
         ran.append(scoring.run(name, detector, data, progress=progress))
         if predictions is not None:
-            scoring.write_predictions(predictions if len(names) == 1 else predictions / name, data, ran[-1].scores)
+            target = predictions if len(names) == 1 else predictions / name
+            scoring.write_predictions(target, data, ran[-1].raw if raw else ran[-1].scores)
     board = scoring.score_detectors(data, ran, thresholds)
     document = {
         "dataset": dataset,

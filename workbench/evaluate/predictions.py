@@ -16,6 +16,7 @@ __all__ = ["write_predictions"]
 def write_predictions(folder: Path, data: LabelledSet, scores: Scores) -> int:
     """Write `timestamp,value,anomaly_score` under the path that each series has in its set; return the files written.
 
+    Which scores is up to the caller: those after the refractory suit a threshold, the raw ones a ranking of all rows.
     Timestamps and values are the text of the input, in its order. A row without a score has 0.0.
     """
     for one in data.series:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import InvalidInput, MissingDependency, WorkbenchError
+from workbench.evaluate.hold import Hold, usual_hold
 from workbench.evaluate.labelled import Block, LabelledSet
 
 __all__ = ["Ran", "detectors", "grid_scores", "run"]
@@ -21,9 +22,20 @@ _WARM_UP = 1000
 
 @dataclass(frozen=True)
 class Ran:
-    """Scores of one detector over a set: row scores by key (0 where it gave none), and processor time per point."""
+    """Scores of one detector over a set.
+
+    Attributes
+    ----------
+    name : str
+    raw, scores : dict of str to ndarray of float64, shape (n,)
+        Row scores by key, 0 where it gave none: as the detector gave them, and after the refractory, which leaves those
+        that may become an alarm.
+    micros_per_point : float
+        Processor time of the detector; NaN where it was not measured.
+    """
 
     name: str
+    raw: dict[str, Block]
     scores: dict[str, Block]
     micros_per_point: float
 
@@ -60,7 +72,7 @@ def _warn(name: str, error: Exception) -> None:
     warnings.warn(f"skipped: detector {name!r}: {error}", WorkbenchWarning, stacklevel=3)
 
 
-def run(name: str, detector: Any, data: LabelledSet, *, progress: bool = False) -> Ran:
+def run(name: str, detector: Any, data: LabelledSet, *, hold: Hold | None = None, progress: bool = False) -> Ran:
     """Score every series of a set, each by itself.
 
     Parameters
@@ -70,6 +82,8 @@ def run(name: str, detector: Any, data: LabelledSet, *, progress: bool = False) 
     detector : object
         Has `score(values, step=seconds)`, float64 of shape (n, t) to the same shape, 0 to 1, NaN = no score.
     data : LabelledSet
+    hold : callable, optional
+        The refractory; by default that which detectors are used with.
     progress : bool, optional
         Show a bar on a terminal.
 
@@ -80,6 +94,8 @@ def run(name: str, detector: Any, data: LabelledSet, *, progress: bool = False) 
     """
     from tqdm.auto import tqdm
 
+    hold = usual_hold() if hold is None else hold
+    raw: dict[str, Block] = {}
     scores: dict[str, Block] = {}
     spent, points = 0.0, 0
     if data.series:
@@ -90,8 +106,8 @@ def run(name: str, detector: Any, data: LabelledSet, *, progress: bool = False) 
         grid = grid_scores(name, detector, one.grid, one.step, one.key)
         spent += time.process_time() - began
         points += one.grid.size
-        scores[one.key] = one.rows(grid)
-    return Ran(name, scores, 1e6 * spent / points if points else float("nan"))
+        raw[one.key], scores[one.key] = one.rows(grid), one.rows(hold(grid, one.step))
+    return Ran(name, raw, scores, 1e6 * spent / points if points else float("nan"))
 
 
 def grid_scores(name: str, detector: Any, values: Block, step: float, where: str) -> Block:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InvalidInput
 from workbench.evaluate.detection import Events, count_events, mean_vus_pr
+from workbench.evaluate.hold import Hold, keep_all, usual_hold
 from workbench.evaluate.labelled import LabelledSet
 from workbench.evaluate.leave_out import leave_out
 from workbench.evaluate.nab import PROFILES, Profile, Scores, best, score_at
@@ -40,6 +41,7 @@ class Line:
     left_out : dict of str to float
         The same with threshold chosen on the other categories; empty where it cannot be or thresholds were given.
     vus_pr : float
+        Of the scores as the detector gave them; all else is of what is left after the refractory.
     events : Events
         At the standard threshold.
     events_left_out : Events or None
@@ -199,9 +201,7 @@ def score_detectors(
     data: LabelledSet,
     ran: Iterable[Ran],
     thresholds: Mapping[str, Thresholds] | None = None,
-    *,
-    quiet: float = 36_000.0,
-    escalation: float = 1.3,
+    hold: Hold | None = None,
 ) -> Scoreboard:
     """Score what detectors said about a labelled set.
 
@@ -211,8 +211,8 @@ def score_detectors(
     ran : iterable of Ran
     thresholds : mapping of str to mapping, optional
         By detector and profile; by default the best on these very labels, and left out category by category beside it.
-    quiet, escalation : float, optional
-        Refractory of the static rule (seconds, factor), as in `static_scores`: give that of the detectors.
+    hold : callable, optional
+        Refractory of the static rule: give that of the detectors; the usual one by default.
 
     Returns
     -------
@@ -222,7 +222,8 @@ def score_detectors(
     lines: list[Line] = []
     static: Line | None = None
     if data.labelled:
-        bar = Ran(STATIC, static_scores(data.series, quiet, escalation), float("nan"))
+        bare, held = (static_scores(data.series, how) for how in (keep_all, hold or usual_hold()))
+        bar = Ran(STATIC, bare, held, float("nan"))
         static = _line(data, bar, None, float("nan"))
         base = static.nab["standard"]
         lines = [_line(data, one, thresholds[one.name] if thresholds else None, base) for one in ran]
@@ -253,7 +254,7 @@ def _line(data: LabelledSet, ran: Ran, given: Thresholds | None, base: float) ->
         thresholds=levels,
         nab=nab,
         left_out={name: one.score for name, one in held.items() if one is not None},
-        vus_pr=mean_vus_pr(series, ran.scores),
+        vus_pr=mean_vus_pr(series, ran.raw),
         events=count_events(data, ran.scores, levels["standard"]),
         events_left_out=count_events(data, ran.scores, standard.thresholds) if standard else None,
         micros_per_point=ran.micros_per_point,
