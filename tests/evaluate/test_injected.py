@@ -56,7 +56,7 @@ def test_a_fault_has_its_size_and_place(kind: str) -> None:
 def test_worlds_are_seeded_and_refused() -> None:
     assert np.array_equal(make_world(2, 1, 7).values, make_world(2, 1, 7).values)
     assert not np.array_equal(make_world(2, 1, 7).values, make_world(2, 1, 8).values)
-    with pytest.raises(InvalidInput, match="at least 1"):
+    with pytest.raises(InvalidInput, match="1 of each"):
         make_world(0, 3, 1)
     with pytest.raises(InvalidInput, match="kind of fault"):
         inject("gremlin", make_world(1, 1, 1), 3.0, 1)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.errors import ShapeError
-from workbench.evaluate.faults import DAY, KINDS, LENGTHS, STEP, inject, make_world
+from workbench.evaluate.faults import DAY, KINDS, LENGTHS, STEP, TAIL, inject, make_world
 from workbench.evaluate.labelled import Block, Rows
 from workbench.evaluate.running import grid_scores
 
@@ -103,6 +103,7 @@ def detection_curves(
     count: int = 20,
     days: int = 4,
     seed: int = 0,
+    tail: float = TAIL,
     progress: bool = False,
 ) -> Curves:
     """Inject faults of every kind and size and see what a detector makes of them.
@@ -120,23 +121,23 @@ def detection_curves(
     days : int, optional
         Days of each series, at least 3: one to learn from, one to be quiet on, one with the fault.
     seed : int, optional
+    tail : float, optional
+        Degrees of freedom of the noise, above 2: the fewer, the heavier its tails.
     progress : bool, optional
         Show a bar on a terminal.
     """
     from tqdm.auto import tqdm
 
-    level = (
-        quiet_threshold(name, detector, count=max(5 * count, 100), days=days, seed=seed)
-        if threshold is None
-        else threshold
-    )
+    level = threshold
+    if level is None:
+        level = quiet_threshold(name, detector, count=max(5 * count, 100), days=days, seed=seed, tail=tail)
     decide = level if callable(level) else at_least(level)
     todo = [(kind, float(size)) for kind in kinds for size in sizes]
     cells = []
     for kind, size in tqdm(todo, desc=name, disable=None if progress else True, leave=False):
         # The seed names the cell, so that a cell is the same whichever others are asked for.
         source = (seed, KINDS.index(kind), round(1000 * size))
-        world = make_world(count, max(days, 3), source, amplitude=10.0 if kind == "season" else None)
+        world = make_world(count, max(days, 3), source, amplitude=10.0 if kind == "season" else None, tail=tail)
         values, onset = inject(kind, world, size, (*source, 1))
         del world
         alarms = _decided(decide, grid_scores(name, detector, values, STEP, f"injected {kind}"))
@@ -171,7 +172,14 @@ def _by_day(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def quiet_threshold(
-    name: str, detector: Any, *, share: float = _QUIET_SHARE, count: int = 100, days: int = 4, seed: int = 0
+    name: str,
+    detector: Any,
+    *,
+    share: float = _QUIET_SHARE,
+    count: int = 100,
+    days: int = 4,
+    seed: int = 0,
+    tail: float = TAIL,
 ) -> float:
     """Return the lowest threshold at which at most a share of fault-free series-days has an alarm.
 
@@ -182,11 +190,12 @@ def quiet_threshold(
     name : str
     detector : object
     share : float, optional
-    count, days, seed : int, optional
+    count, days, seed, tail : optional
+        Of the generated series.
     """
     highest: list[Block] = []
     for block, start in enumerate(range(0, count, 20)):
-        world = make_world(min(20, count - start), max(days, 2), (seed, len(KINDS), block))
+        world = make_world(min(20, count - start), max(days, 2), (seed, len(KINDS), block), tail=tail)
         scores = grid_scores(name, detector, world.values, STEP, "fault-free series")
         highest.append(_by_day(np.nan_to_num(scores, nan=0.0))[:, 1:].max(axis=2).ravel())
     falling = np.sort(np.concatenate(highest))[::-1]
