@@ -1003,3 +1003,99 @@ def undeleted(
         for series, time, value in samples
         if not any(series == s and low <= time <= high for s, low, high in stones)
     ]
+
+
+# --- evaluate ---------------------------------------------------------------------------------------------------------
+
+
+def nab_raw(
+    files: Sequence[tuple[Sequence[float], Sequence[tuple[int, int]], int]],
+    threshold: float,
+    hit: float,
+    miss: float,
+    false_row: float,
+) -> float:
+    """Raw NAB score at one threshold, row by row; a file is (scores, windows as first and last row, probation)."""
+
+    def credit(x: float) -> float:
+        return 2 / (1 + math.exp(5 * x)) - 1
+
+    raw = 0.0
+    for scores, windows, probation in files:
+        earned: dict[tuple[int, int], float] = {}
+        for row, score in enumerate(scores):
+            if row < probation or score <= 0 or score < threshold:
+                continue
+            within = [w for w in windows if w[0] <= row <= w[1]]
+            passed = [w for w in windows if w[1] < row]
+            if within:
+                (window,) = within
+                width = window[1] - window[0] + 1
+                worth = hit * credit(-(window[1] - row + 1) / width) / credit(-1)
+                earned[window] = max(earned.get(window, -math.inf), worth)
+            elif passed:
+                first, last = max(passed)
+                distance = (row - last) / max(last - first, 1)
+                raw += false_row * (credit(distance) if distance <= 3 else -1.0)
+            else:
+                raw -= false_row
+        raw += sum(earned.get(window, -miss) for window in windows)
+    return raw
+
+
+def vus_pr(scores: Sequence[float], windows: Sequence[tuple[int, int]], lengths: Sequence[int]) -> float:
+    """Volume under precision, recall and buffer length, by looking at every row for every threshold and length."""
+
+    def soft(row: int, length: int) -> float:
+        best = 0.0
+        for first, last in windows:
+            distance = max(first - row, row - last, 0)
+            if distance == 0:
+                best = 1.0
+            elif distance <= length // 2:
+                best = max(best, math.sqrt(1 - distance / length))
+        return best
+
+    areas = []
+    for length in lengths:
+        labels = [soft(row, length) for row in range(len(scores))]
+        sharp = sum(1 for row in range(len(scores)) if any(a <= row <= b for a, b in windows))
+        curve: list[tuple[float, float]] = []
+        for threshold in sorted(set(scores), reverse=True):
+            fired = [row for row, score in enumerate(scores) if score >= threshold]
+            hits = sum(labels[row] for row in fired)
+            reached = sum(any(a - length // 2 <= row <= b + length // 2 for row in fired) for a, b in windows)
+            recall = min(1.0, hits / ((sharp + sum(labels)) / 2)) * reached / len(windows)
+            curve.append((recall, hits / len(fired)))
+        curve.insert(0, (0.0, curve[0][1]))
+        areas.append(sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(curve)))
+    if len(areas) == 1:
+        return areas[0]
+    steps = list(pairwise(zip(lengths, areas, strict=True)))
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in steps) / (lengths[-1] - lengths[0])
+
+
+def event_counts(
+    scores: Sequence[float], windows: Sequence[tuple[int, int]], probation: int, threshold: float
+) -> tuple[int, int, int, int, list[int]]:
+    """(found, false rows, false episodes, true episodes, delay of each window or its length), row by row."""
+    where = [next((n for n, (a, b) in enumerate(windows) if a <= row <= b), -1) for row in range(len(scores))]
+    fires = [row >= probation and score > 0 and score >= threshold for row, score in enumerate(scores)]
+    false_rows = sum(f and w < 0 for f, w in zip(fires, where, strict=True))
+    episodes = [0, 0]
+    for row, fired in enumerate(fires):
+        if fired and not (row and fires[row - 1] and where[row - 1] == where[row]):
+            episodes[where[row] >= 0] += 1
+    delays = [next((row - a for row in range(a, b + 1) if fires[row]), b - a + 1) for a, b in windows]
+    found = sum(any(fires[a : b + 1]) for a, b in windows)
+    return found, false_rows, episodes[0], episodes[1], delays
+
+
+def quiet_after(scores: Sequence[float], span: int, escalation: float) -> list[float]:
+    """Scores kept only where above `escalation` times all that was kept in the last `span` steps."""
+    kept: list[float] = []
+    for row, score in enumerate(scores):
+        recent = [other for other in kept[max(0, row - span) :] if other > 0]
+        passes = score > 0 and all(score > escalation * other for other in recent)
+        kept.append(score if passes or math.isnan(score) else 0.0)
+    return kept

@@ -9,8 +9,18 @@ calibrated on each series' own past, so one threshold serves all. Read `level.py
 
 from workbench.detect.episodes import episodes
 from workbench.detect.events import to_events
+from workbench.detect.export import PromqlBand, export_rules
 from workbench.detect.level import LevelShift, expected
 from workbench.detect.shift import shift
 from workbench.detect.words import quantity
 
-__all__ = ["LevelShift", "episodes", "expected", "quantity", "shift", "to_events"]
+__all__ = [
+    "LevelShift",
+    "PromqlBand",
+    "episodes",
+    "expected",
+    "export_rules",
+    "quantity",
+    "shift",
+    "to_events",
+]

@@ -1,0 +1,41 @@
+"""The scheduled notebook: what a detector finds new becomes events, what is old or quiet does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import workbench
+from workbench import runbooks
+
+START_MS = 1_704_067_200_000
+
+
+@pytest.mark.slow
+def test_a_new_shift_becomes_an_event_and_an_old_one_does_not(tmp_path: Path) -> None:
+    values = 100 + np.random.default_rng(2).normal(0, 1, (2, 600))
+    values[0, 570:] += 80  # half an hour before the end
+    values[1, 300:320] += 80  # long ago
+    lines = ["# TYPE queue_length gauge"]
+    for service, row in zip(("cart", "stock"), values, strict=True):
+        stamped = [f'queue_length{{service="{service}"}} {v:.3f} {START_MS + 60_000 * i}' for i, v in enumerate(row)]
+        lines += stamped
+    (tmp_path / "metrics.prom").write_text("\n".join(lines) + "\n")
+    with workbench.open(tmp_path / "store") as bench:
+        bench.ingest(tmp_path / "metrics.prom")
+    given = {"store": str(tmp_path / "store"), "expr": "queue_length", "start": "2024-01-01T00:00:00"}
+    given |= {"end": "2024-01-01T09:59:00"}
+    runbooks.run_all(
+        [runbooks.Job("watch_a_metric", given, tmp_path / "out.ipynb", tmp_path / "out.html")], progress=False
+    )
+    cells = json.loads((tmp_path / "out.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown = {c["id"]: "".join(c["outputs"][0]["data"]["text/plain"]) for c in cells if c.get("outputs")}
+    assert "'events': 1}" in shown["write"]
+    with workbench.open(tmp_path / "store", create=False) as bench:
+        events = bench.events("kind:anomaly")
+    assert list(events["service"]) == ["cart"]
+    assert abs(events["time"].iloc[0] - np.datetime64("2024-01-01T09:30:00")) <= np.timedelta64(3, "m")
+    assert "rose from" in events["title"].iloc[0]
