@@ -1,0 +1,15 @@
+"""Forecast: what series will do next, with intervals, from their own past.
+
+Enters: blocks of float64, one row per series and one column per time step of known length, NaN = no sample. Leaves: a
+`Prediction`: point, low, high, the residuals of a backtest, weights and errors per series.
+The one idea: a handful of cheap profiles (weekly, daily, level, trend) forecast from many origins inside the history;
+how well each did there says how much it counts now, and how far the blend was off there is the interval.
+Read `default.py` first, then `experts.py` and `conformal.py`.
+"""
+
+
+
+from workbench.detect.forecast.default import Prediction, forecast
+from workbench.detect.forecast.experts import seasonal_naive, weekly_median
+
+__all__ = ["Prediction", "forecast", "seasonal_naive", "weekly_median"]
