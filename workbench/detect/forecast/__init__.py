@@ -7,9 +7,10 @@ how well each did there says how much it counts now, and how far the blend was o
 Read `default.py` first, then `experts.py` and `conformal.py`.
 """
 
-
-
+from workbench.detect.forecast.choose import choose
+from workbench.detect.forecast.clock import clock
+from workbench.detect.forecast.crossing import crossing, error_paths
 from workbench.detect.forecast.default import Prediction, forecast
 from workbench.detect.forecast.experts import seasonal_naive, weekly_median
 
-__all__ = ["Prediction", "forecast", "seasonal_naive", "weekly_median"]
+__all__ = ["Prediction", "choose", "clock", "crossing", "error_paths", "forecast", "seasonal_naive", "weekly_median"]

@@ -1,7 +1,7 @@
 """Intervals from how far forecasts were off at earlier origins.
 
-Residuals are pooled by day ahead, both signs alike, and count half as much for every two weeks of age: a series whose
-noise or trend changes gets the width of its present, not of its past.
+Residuals are pooled by day ahead, both signs alike, and count half as much for every two weeks of age (14 steps, where
+a step is longer than a day): a series whose noise or trend changes gets the width of its present, not of its past.
 
 References
 ----------
@@ -38,7 +38,7 @@ def half_widths(residuals: Block, clock: Clock, level: float) -> Block:
         a random walk does. NaN where no residual is known.
     """
     n, k, h = residuals.shape
-    age = (clock.origins[-1] - clock.origins[:-1]) / clock.day
+    age = (clock.origins[-1] - clock.origins[:-1]) / max(clock.day, clock.block)
     weight = 0.5 ** (age / _HALF_LIFE_DAYS)
     size = max(1, min(h, round(clock.day)))
     wide = np.full((n, h), np.nan)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from workbench.detect.forecast.clock import Clock, clock
 from workbench.detect.forecast.conformal import half_widths
-from workbench.detect.forecast.experts import DAILY, NAMES, TRENDS, WEEKLY, experts
+from workbench.detect.forecast.experts import DAILY, LEVEL, NAMES, TRENDS, WEEKLY, experts
 from workbench.detect.robust import Block
 from workbench.errors import InvalidInput, LimitExceeded
 
@@ -24,7 +24,8 @@ _SHARPNESS = 8
 """Weight is error to this power, inverted. Leaving one development series out chooses 8 or 16; all from 2 on meet."""
 _TREND_GAIN = 0.9
 """A trend counts only where the backtest error with it is below this share of the best without."""
-_CHUNK = 64
+_CELLS = 80_000
+"""Series are worked on so many at a time that one expert's array has this many cells: it stays in the cache."""
 MOST_STEPS = 20_000
 
 
@@ -91,9 +92,10 @@ def forecast(values: Block, horizon: int, step_s: float, level: float = 0.9) -> 
     time = clock(t, step_s)
     if t == 0 or n == 0:
         return _nothing(n, horizon)
-    parts = [_forecast(values[i : i + _CHUNK], horizon, time, level) for i in range(0, n, _CHUNK)]
-    joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    return Prediction(*joined, time.origins[:-1])
+    chunk = max(1, _CELLS // (len(time.origins) * horizon))
+    parts = [_forecast(values[i : i + chunk], horizon, time, level) for i in range(0, n, chunk)]
+    point, low, high, residuals, weights, error = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return Prediction(point, low, high, residuals, weights, error, time.origins[:-1])
 
 
 def _checked(values: Block, horizon: int, level: float) -> Block:
@@ -122,7 +124,9 @@ def _forecast(values: Block, horizon: int, time: Clock, level: float) -> tuple[B
     said = experts(scaled, horizon, time)
     off = _residuals(scaled, said[:, :, :-1], time.origins[:-1])
     weights = _weights(off, time)
-    point = np.einsum("en,enh->nh", weights.T, said[:, :, -1])
+    # What experts agree on comes out exactly, however the weights round.
+    base = said[LEVEL, :, -1]
+    point = base + np.einsum("en,enh->nh", weights.T, said[:, :, -1] - base)
     residuals = np.einsum("en,enkh->nkh", weights.T, off)
     half = half_widths(residuals, time, level)
     seen = np.isfinite(residuals)
@@ -173,8 +177,10 @@ def _weights(off: Block, time: Clock) -> Block:
     least = error.min(axis=1, keepdims=True)
     ratio = np.divide(least, error, out=np.ones_like(error), where=error > least)
     share: Block = np.where(np.isfinite(error), ratio, 0.0) ** _SHARPNESS
-    return share / share.sum(axis=1, keepdims=True)
+    total: Block = share.sum(axis=1, keepdims=True)
+    return share / total
 
 
 def _least(error: Block, without: list[int]) -> Block:
-    return np.delete(error, without, axis=1).min(axis=1, keepdims=True)
+    least: Block = np.delete(error, without, axis=1).min(axis=1, keepdims=True)
+    return least

@@ -31,6 +31,9 @@ NAMES = (
 )
 """Names of the experts, in the order of `experts`."""
 
+LEVEL = 5
+"""The one that always knows something, once there is a sample."""
+
 TRENDS = (6, 7)
 """Those that extrapolate; they have to pay for themselves."""
 
@@ -46,12 +49,18 @@ _SLOPE_BLOCKS = 28
 
 
 def _profile(values: Block, origins: npt.NDArray[np.int64], period: float, cycles: int) -> Block:
-    """Return the median of each phase in the cycles before each origin: shape (n, k, phases), phase 0 at the origin."""
+    """Return the median of each phase in the cycles before each origin: shape (n, k, phases), phase 0 at the origin.
+
+    What is seen of an instant does not depend on the origin, so origins share their medians.
+    """
     back = np.rint(period * np.arange(1, cycles + 1)).astype(np.int64)
+    first = int(origins[0])
     phase = np.arange(max(1, round(period)))
-    at = origins[:, None, None] + phase[:, None] - back
-    seen = np.where(at >= 0, values[:, np.maximum(at, 0)], np.nan)
-    return seen[..., 0] if cycles == 1 else median(seen)
+    at = np.arange(first, int(origins[-1]) + len(phase))[:, None] - back
+    # An instant more than a cycle after the last origin is never asked for, so nothing after an origin is read.
+    seen = np.where(at >= 0, values[:, np.clip(at, 0, values.shape[1] - 1)], np.nan)
+    shared = seen[..., 0] if cycles == 1 else median(seen)
+    return shared[:, (origins - first)[:, None] + phase]
 
 
 def _phases(horizon: int, period: float) -> npt.NDArray[np.int64]:
@@ -86,23 +95,27 @@ def _slopes(blocks: Block, newest: npt.NDArray[np.int64], week: float) -> Block:
     return np.nan_to_num(median(seen))
 
 
-def _at_level(profile: Block, values: Block, clock: Clock, level: Block, whole: Block) -> Block:
-    """Return a profile moved by how far the newest block lies off it, phase by phase."""
-    phases = profile.shape[-1]
+def _moved(profile: Block, values: Block, clock: Clock, level: Block, slope: Block) -> Block:
+    """Return by how much a profile with a slope must rise to pass through the newest block: shape (n, k, 1).
+
+    The block is compared phase by phase, so that a quiet Sunday does not count as a fall.
+    """
     before = np.arange(-clock.block, 0)
     at = clock.origins[:, None] + before
-    off = values[:, np.maximum(at, 0)] - profile[:, :, before % phases]
+    off = values[:, np.maximum(at, 0)] - profile[:, :, before % profile.shape[-1]] - slope * before
     moved = median(np.where(at >= 0, off, np.nan))[..., None]
-    return np.where(np.isfinite(moved), profile + moved, profile - whole + level)
+    now = level + slope * ((clock.block + 1) / 2)
+    return np.where(np.isfinite(moved), moved, now - median(profile)[..., None])
 
 
-def _with_trend(profile: Block, level: Block, slope: Block, horizon: int, period: float, block: int) -> Block:
-    """Return a profile freed of the slope inside its own cycle, set to the level at the origin, and extrapolated."""
-    phase = np.arange(profile.shape[-1])
-    flat = profile - slope * phase
-    shape = flat - median(flat)[..., None]
-    now = level + slope * ((block - 1) / 2 + 1)
-    return shape[..., _phases(horizon, period)] + now + slope * np.arange(horizon)
+def _extended(
+    profile: Block, values: Block, clock: Clock, level: Block, slope: Block, phase: npt.NDArray[np.int64]
+) -> tuple[Block, Block]:
+    """Return a profile at the level of the newest block, and the same freed of its own slope and extrapolated."""
+    at_level = profile + _moved(profile, values, clock, level, np.zeros_like(slope))
+    flat = profile - slope * np.arange(profile.shape[-1])
+    raised = flat + _moved(flat, values, clock, level, slope)
+    return at_level[..., phase], raised[..., phase] + slope * np.arange(len(phase))
 
 
 def experts(values: Block, horizon: int, clock: Clock) -> Block:
@@ -135,8 +148,7 @@ def experts(values: Block, horizon: int, clock: Clock) -> Block:
     daily = np.where(np.isfinite(daily), daily, level)
     phase = _phases(horizon, clock.day)
     out[[0, 1, 3]] = daily[..., phase]
-    out[[2, 4]] = _at_level(daily, values, clock, level, median(daily)[..., None])[..., phase]
-    out[[6, 7]] = _with_trend(daily, level, slope, horizon, clock.day, clock.block)
+    out[[2, 4]], out[[6, 7]] = _extended(daily, values, clock, level, slope, phase)
     if clock.weekly:
         _fill_weekly(out, values, clock, daily, level, slope)
     return out
@@ -151,8 +163,7 @@ def _fill_weekly(out: Block, values: Block, clock: Clock, daily: Block, level: B
     last = _profile(values, clock.origins, clock.week, 1)
     out[0] = np.where(np.isfinite(last), last, weekly)[..., phase]
     out[1] = weekly[..., phase]
-    out[2] = _at_level(weekly, values, clock, level, median(weekly)[..., None])[..., phase]
-    out[6] = _with_trend(weekly, level, slope, horizon, clock.week, clock.block)
+    out[2], out[6] = _extended(weekly, values, clock, level, slope, phase)
 
 
 def seasonal_naive(values: Block, horizon: int, clock: Clock) -> Block:
