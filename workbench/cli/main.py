@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.cli.agent import agent
+from workbench.cli.forecast import evaluate_forecast
 from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json
 from workbench.cli.store import store_group
 from workbench.errors import InvalidInput, QueryError, WorkbenchError
@@ -33,6 +34,9 @@ _SHOWN = {
     "events": ["time", "end", "kind", "service", "title"],
 }
 """Columns of a table in the terminal; the other formats hold all."""
+
+_DATASETS = {"diagnose": ["incidents"], "forecast": ["hourly"]}
+"""What can be evaluated, and on which kinds of data."""
 
 
 def main() -> None:
@@ -228,16 +232,25 @@ def _around(at: str) -> tuple[str, str]:
 
 
 @cli.command()
-@click.argument("task", type=click.Choice(["diagnose"]))
-@click.option("--dataset", type=click.Choice(["incidents"]), default="incidents", show_default=True)
-@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of recordings.")
+@click.argument("task", type=click.Choice(sorted(_DATASETS)))
+@click.option(
+    "--dataset", type=click.Choice(sorted(d for sets in _DATASETS.values() for d in sets)), help="Kind of data."
+)
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the data.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write what was predicted to this file.")
 @JSON
-def evaluate(task: str, dataset: str, data: Path | None, predictions: Path | None, as_json: bool) -> None:
-    """Score diagnosis on recorded incidents; the truth is kept out of sight until the predictions are made."""
+def evaluate(task: str, dataset: str | None, data: Path | None, predictions: Path | None, as_json: bool) -> None:
+    """Score diagnosis on recorded incidents, or forecasts on hourly series; the truth is kept out of sight until the
+    predictions are made.
+    """
     from workbench import evaluate as scoring
     from workbench import resources
 
+    if dataset is not None and dataset not in _DATASETS[task]:
+        raise InvalidInput(f"evaluate {task} has no data set {dataset!r}: use one of {', '.join(_DATASETS[task])}.")
+    if task == "forecast":
+        evaluate_forecast(data, predictions, as_json)
+        return
     folder = data or resources.incidents_folder()
     if predictions is not None and not predictions.absolute().parent.is_dir():
         raise InvalidInput(f"--predictions {predictions} lies in a folder that does not exist: make it first.")
