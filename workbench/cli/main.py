@@ -240,9 +240,7 @@ def _around(at: str) -> tuple[str, str]:
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write what was predicted to this file.")
 @JSON
 def evaluate(task: str, dataset: str | None, data: Path | None, predictions: Path | None, as_json: bool) -> None:
-    """Score diagnosis on recorded incidents, or forecasts on hourly series; the truth is kept out of sight until the
-    predictions are made.
-    """
+    """Score diagnosis on recorded incidents, or forecasts on series; predictions are made before the truth is read."""
     from workbench import evaluate as scoring
     from workbench import resources
 
