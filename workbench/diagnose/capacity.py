@@ -203,6 +203,8 @@ def match_limit(metrics: xr.DataArray, limits: xr.DataArray) -> npt.NDArray[np.f
     newest = _newest(np.asarray(limits.values, np.float64))
     have, want = labels_of(limits), labels_of(metrics)
     shared = sorted((set(have.columns) & set(want.columns)) - {"metric"})
+    if not len(have):
+        raise InvalidInput("the expression of the limit has no value at the end of the history: check the name.")
     if len(have) == 1:
         return np.full(len(want), newest[0])
     if not shared:
