@@ -53,6 +53,23 @@ class Capacity:
         time = self.metrics["time"].values
         return int((time[1] - time[0]).astype(np.int64))
 
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels, the first columns of every table."""
+        return list(labels_of(self.metrics).columns)
+
+    def sel(self, **labels: str) -> Capacity:
+        """Return the resources with these labels: `capacity.sel(service="db")`.
+
+        Raises
+        ------
+        KeyError
+            If no resource has them, as selecting from the metrics does.
+        """
+        rows = self.metrics.isel(time=slice(0, 1)).copy(data=np.arange(len(self.limit), dtype=np.float64)[:, None])
+        kept = rows.sel(dict(labels)).values[:, 0].astype(np.int64)
+        return assess(self.metrics.isel(series=kept), self.limit[kept], self.horizon_ns, self.level)
+
     def table(self) -> pd.DataFrame:
         """Return one row per resource, the one that ends soonest first.
 

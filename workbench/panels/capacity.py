@@ -13,7 +13,7 @@ from workbench.panels.figure import Drawing, Figure
 from workbench.panels.interactive import outlook as live
 from workbench.panels.outlook import LOOKS_BACK, Outlook, OutlookData, names
 from workbench.panels.static import outlook as static
-from workbench.panels.units import duration, likelihood, quantity, span
+from workbench.panels.units import likelihood, quantity, span
 from workbench.signals import labels_of
 
 __all__ = ["CapacityPanel", "prepare"]
@@ -23,27 +23,29 @@ _AHEAD_POINTS = 60
 _PAST_POINTS = 2_000
 
 
-def prepare(capacity: Capacity, *, charts: int = 12, title: str = "Capacity") -> OutlookData:
+def prepare(capacity: Capacity, *, unit: str | None = None, charts: int = 12, title: str = "Capacity") -> OutlookData:
     """Return charts and table of resources and their limits.
 
     Parameters
     ----------
     capacity : Capacity
         From `bench.capacity`.
+    unit : str, optional
+        UCUM, such as "By"; the metrics' own by default.
     charts : int, optional
         Most charts.
     """
     table = capacity.table()
     labels = labels_of(capacity.metrics)
     called = names(labels)
-    unit = str(capacity.metrics.attrs.get("unit", ""))
+    unit = str(capacity.metrics.attrs.get("unit", "")) if unit is None else unit
     order = _order(capacity)
     time = capacity.metrics["time"].values
     rows = tuple(_row(table.iloc[k], called[i], unit, capacity.level) for k, i in enumerate(order))
     drawn = tuple(_chart(capacity, int(i), called[i], unit, rows[k]) for k, i in enumerate(order[:charts]))
     note = "" if len(labels) else "No resource matches: there is nothing to draw."
-    ahead = duration(float(capacity.horizon_ns))
-    subtitle = f"history {span(time[0], time[-1])}, horizon {ahead}" if len(time) else ""
+    days = capacity.horizon_ns / 86_400e9
+    subtitle = f"history {span(time[0], time[-1])}, horizon {days:.3g} days" if len(time) else ""
     band = f"trend and peaks, {capacity.level:.0%} interval"
     return OutlookData(
         "capacity", title, subtitle, band, drawn, _COLUMNS, rows, (1, 2, 3, 4, 7), len(labels) - len(drawn), note

@@ -20,13 +20,18 @@ from workbench.signals import labels_of
 
 __all__ = ["ForecastPanel", "prepare"]
 
-_NEEDED = {"forecast", "low", "high", "history", "residuals"}
+_NEEDED = {"forecast", "low", "high", "history", "residuals", "model", "blend", "error"}
 _COLUMNS = ("series", "at the end", "interval", "usual error", "model")
 _CROSSING = ("crosses", "10 %", "50 %", "90 %")
 
 
 def prepare(
-    forecast: xr.Dataset, *, threshold: float | None = None, charts: int = 12, title: str = "Forecast"
+    forecast: xr.Dataset,
+    *,
+    threshold: float | None = None,
+    unit: str | None = None,
+    charts: int = 12,
+    title: str = "Forecast",
 ) -> OutlookData:
     """Return charts and table of a forecast.
 
@@ -36,6 +41,8 @@ def prepare(
         From `bench.forecast`.
     threshold : float, optional
         Drawn as a line; the series likeliest to cross it come first.
+    unit : str, optional
+        UCUM, such as "By"; the forecast's own by default.
     charts : int, optional
         Most charts.
     """
@@ -43,7 +50,7 @@ def prepare(
     if missing:
         raise ShapeError(f"the dataset lacks {', '.join(sorted(missing))}: give what bench.forecast returns.")
     n = forecast.sizes["series"]
-    unit = str(forecast.attrs.get("unit", ""))
+    unit = str(forecast.attrs.get("unit", "")) if unit is None else unit
     found = crossings(forecast, threshold) if threshold is not None and n else None
     likely = np.zeros(n) if found is None else found["probability"].fillna(-1.0).to_numpy(np.float64)
     order = np.argsort(-likely, kind="stable")
@@ -64,7 +71,7 @@ def _chart(forecast: xr.Dataset, i: int, name: str, unit: str, limit: float) -> 
     # Two horizons of history show what repeats without pressing what comes into a corner.
     recent = slice(max(0, forecast.sizes["past"] - 2 * ahead), None)
     point, low, high = (forecast[name].values[i] for name in ("forecast", "low", "high"))
-    says = f"{_attribute(forecast, 'models', i)}: {_attribute(forecast, 'weights', i)}"
+    says = f"{forecast['model'].values[i]}: {forecast['blend'].values[i]}".removesuffix(": ")
     if not np.isfinite(point).any():
         says = "no samples to forecast from"
     return Outlook(
@@ -73,19 +80,12 @@ def _chart(forecast: xr.Dataset, i: int, name: str, unit: str, limit: float) -> 
     )  # fmt: skip
 
 
-def _attribute(forecast: xr.Dataset, key: str, i: int) -> str:
-    held = forecast.attrs.get(key, ())
-    # After a selection of series the attributes still speak of all of them.
-    return str(held[i]) if len(held) == forecast.sizes["series"] else ""
-
-
 def _row(forecast: xr.Dataset, i: int, name: str, unit: str, found: pd.DataFrame | None) -> tuple[str, ...]:
     point, low, high = (forecast[name].values[i] for name in ("forecast", "low", "high"))
-    error = _attribute(forecast, "errors", i)
     cells = [
         name, quantity(float(point[-1]), unit) if len(point) else "",
         f"{quantity(float(low[-1]), unit)} to {quantity(float(high[-1]), unit)}" if len(point) else "",
-        quantity(float(error), unit) if error else "", _attribute(forecast, "models", i),
+        quantity(float(forecast["error"].values[i]), unit), str(forecast["model"].values[i]),
     ]  # fmt: skip
     if found is not None:
         row = found.iloc[i]

@@ -76,6 +76,8 @@ def _blocks(values: Block, clock: Clock) -> tuple[Block, npt.NDArray[np.int64]]:
     medians = median(values[:, t - count * clock.block :].reshape(n, count, clock.block))
     known = np.where(np.isfinite(medians), np.arange(count), 0)
     kept = np.take_along_axis(medians, np.maximum.accumulate(known, axis=1), 1)
+    # Samples before the first whole block speak where nothing else does.
+    kept = np.where(np.isfinite(kept), kept, median(values[:, : t - count * clock.block])[:, None])
     return kept, count - 1 - (t - clock.origins) // clock.block
 
 

@@ -24,8 +24,9 @@ class Forecast(xr.Dataset):  # type: ignore[no-untyped-call]
     """A forecast: dims (series, time), with the history it rests on over `past`.
 
     Variables `forecast`, `low`, `high`, float64 of shape (series, time); `history`, shape (series, past);
-    `residuals`, shape (series, origin, time): how far forecasts from earlier origins were off. Attributes: `models` and `errors`
-    per series (mean absolute backtest error, in the unit of the series), `weights` in words, `level`, `step_s`, `unit`.
+    `residuals`, shape (series, origin, time): how far forecasts from earlier origins were off. and per
+    series `model`, `blend` (of the default, in words) and `error` (mean absolute backtest error, in its unit).
+    Attributes: `models` and `errors` as lists, `level`, `step_s`, `unit`.
     """
 
     __slots__ = ()
@@ -77,10 +78,14 @@ def forecast_metrics(array: xr.DataArray, horizon_ns: int, level: float = 0.9, m
     ahead = (time[-1].astype(np.int64) + step_ns * np.arange(1, horizon + 1)).astype("datetime64[ns]")
     attrs = {
         "models": list(models), "errors": found.error.tolist(), "level": level, "step_s": step_ns / _NS,
-        "weights": [found.describe(i) if m == "default" else m for i, m in enumerate(models)],
         **{key: array.attrs[key] for key in ("unit", "kind") if key in array.attrs},
     }  # fmt: skip
-    return _dataset(array, found, ahead, attrs)
+    blend = [found.describe(i) if m == "default" else "" for i, m in enumerate(models)]
+    made = _dataset(array, found, ahead, attrs)
+    made["model"] = ("series", np.array(models, object))
+    made["blend"] = ("series", np.array(blend, object))
+    made["error"] = ("series", found.error)
+    return made
 
 
 def _dataset(
