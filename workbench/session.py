@@ -391,6 +391,7 @@ class Bench:
         end: TimeLike | None = None,
         step: str | float | None = None,
         level: float = 0.9,
+        rising: bool | None = None,
     ) -> Capacity:
         """Tell how long resources last: when each reaches its limit, how it grows, what headroom is left.
 
@@ -404,6 +405,9 @@ class Bench:
             How far ahead headroom, probability and what-if look.
         start, end, step, level
             As `forecast` takes them; by default the last 26 weeks of the store.
+        rising : bool, optional
+            Whether limits are reached by rising or by falling; by default a series whose history mostly lay above its
+            limit is taken to fall to it.
         """
         from workbench.diagnose import capacity, outlook
 
@@ -412,8 +416,8 @@ class Bench:
         if isinstance(limit, str):
             last = array["time"].values[-1]
             limits = self.metrics(limit, last, last + np.timedelta64(1, "ns"), step="1s")
-            return capacity.assess(array, capacity.match_limit(array, limits), ahead, level)
-        return capacity.assess(array, limit, ahead, level)
+            return capacity.assess(array, capacity.match_limit(array, limits), ahead, level, rising)
+        return capacity.assess(array, limit, ahead, level, rising)
 
     def _recent(
         self, expr: str, start: TimeLike | None, end: TimeLike | None, step: str | float | None, ahead: int, most: int

@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from tests import naive
 from workbench.detect.forecast import forecast, seasonal_naive, weekly_median
-from workbench.detect.forecast.clock import clock
 from workbench.detect.forecast.experts import experts
+from workbench.detect.forecast.timescale import clock
 from workbench.errors import InvalidInput, LimitExceeded
 
 VALUES = st.one_of(st.floats(-1e3, 1e3, width=16), st.just(float("nan")), st.sampled_from([0.0, 1.0, 2.0]))

@@ -12,6 +12,7 @@ import xarray as xr
 
 from workbench.detect.forecast.exhaustion import Exhaustion, exhaust
 from workbench.detect.forecast.growth import Growth, grow
+from workbench.detect.robust import median
 from workbench.errors import InvalidInput, ShapeError
 from workbench.signals import check_metrics, labels_of
 
@@ -68,7 +69,8 @@ class Capacity:
         """
         rows = self.metrics.isel(time=slice(0, 1)).copy(data=np.arange(len(self.limit), dtype=np.float64)[:, None])
         kept = rows.sel(dict(labels)).values[:, 0].astype(np.int64)
-        return assess(self.metrics.isel(series=kept), self.limit[kept], self.horizon_ns, self.level)
+        rising = self.exhaustion.rising[kept]
+        return assess(self.metrics.isel(series=kept), self.limit[kept], self.horizon_ns, self.level, rising)
 
     def table(self) -> pd.DataFrame:
         """Return one row per resource, the one that ends soonest first.
@@ -165,7 +167,11 @@ class Capacity:
 
 
 def assess(
-    metrics: xr.DataArray, limit: float | npt.NDArray[np.float64], horizon_ns: int, level: float = 0.9
+    metrics: xr.DataArray,
+    limit: float | npt.NDArray[np.float64],
+    horizon_ns: int,
+    level: float = 0.9,
+    rising: bool | npt.NDArray[np.bool_] | None = None,
 ) -> Capacity:
     """Return how long the resources of a metrics array last.
 
@@ -174,10 +180,13 @@ def assess(
     metrics : DataArray, shape (n, t)
         At least two equally distant times.
     limit : float or ndarray of float64, shape (n,)
-        In the unit of the series. Above a series it is what must not be reached by rising, below it by falling.
+        In the unit of the series.
     horizon_ns : int
     level : float, optional
         Coverage of the intervals, in (0, 1).
+    rising : bool or ndarray of bool, shape (n,), optional
+        Whether limits are reached by rising (what is used) or by falling (what is free); by default a series whose
+        history mostly lay above its limit is taken to fall to it.
 
     Raises
     ------
@@ -202,9 +211,12 @@ def assess(
             f"{np.shape(limits)} limits for {metrics.sizes['series']} series: give one each, or one number."
         )
     step_ns = int(steps[0])
-    grown = grow(np.asarray(metrics.values, np.float64), step_ns / 1e9, level)
-    found = exhaust(grown, np.asarray(limits, np.float64), horizon_ns / step_ns, level)
-    return Capacity(metrics, np.asarray(limits, np.float64), horizon_ns, level, grown, found)
+    values = np.asarray(metrics.values, np.float64)
+    grown = grow(values, step_ns / 1e9, level)
+    limits = np.asarray(limits, np.float64)
+    upward = ~(median(values) > limits) if rising is None else np.resize(np.asarray(rising, bool), len(limits))
+    found = exhaust(grown, limits, upward, horizon_ns / step_ns, level)
+    return Capacity(metrics, limits, horizon_ns, level, grown, found)
 
 
 def match_limit(metrics: xr.DataArray, limits: xr.DataArray) -> npt.NDArray[np.float64]:

@@ -7,12 +7,12 @@ how well each did there says how much it counts now, and how far the blend was o
 Read `default.py` first, then `experts.py` and `conformal.py`; `labelled.py` is the same for metrics arrays.
 """
 
-from workbench.detect.forecast.choose import choose
-from workbench.detect.forecast.clock import clock
-from workbench.detect.forecast.crossing import crossing, error_paths
+from workbench.detect.forecast.choice import choose
 from workbench.detect.forecast.default import Prediction, forecast
 from workbench.detect.forecast.experts import seasonal_naive, weekly_median
+from workbench.detect.forecast.futures import crossing, error_paths
 from workbench.detect.forecast.labelled import Forecast, crossings, forecast_metrics
+from workbench.detect.forecast.timescale import clock
 
 __all__ = [
     "Forecast",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.detect.forecast.clock import Clock
+from workbench.detect.forecast.timescale import Clock
 from workbench.detect.robust import Block
 
 __all__ = ["half_widths"]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from workbench.detect.forecast.clock import Clock, clock
 from workbench.detect.forecast.conformal import half_widths
 from workbench.detect.forecast.experts import DAILY, LEVEL, NAMES, TRENDS, WEEKLY, experts
+from workbench.detect.forecast.timescale import Clock, clock
 from workbench.detect.robust import Block
 from workbench.errors import InvalidInput, LimitExceeded
 
-__all__ = ["Prediction", "forecast"]
+__all__ = ["Prediction", "forecast", "from_one", "to_one"]
 
 _SHARPNESS = 8
 """Weight is error to this power, inverted. Leaving one development series out chooses 8 or 16; all from 2 on meet."""
@@ -120,7 +120,7 @@ def _nothing(n: int, horizon: int) -> Prediction:
 
 
 def _forecast(values: Block, horizon: int, time: Clock, level: float) -> tuple[Block, ...]:
-    scaled, exponent = _scaled(values)
+    scaled, exponent = to_one(values)
     said = experts(scaled, horizon, time)
     off = _residuals(scaled, said[:, :, :-1], time.origins[:-1])
     weights = _weights(off, time)
@@ -135,12 +135,12 @@ def _forecast(values: Block, horizon: int, time: Clock, level: float) -> tuple[B
     error = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
     back = exponent[:, None]
     return (
-        _unscaled(point, back), _unscaled(point - half, back), _unscaled(point + half, back),
-        _unscaled(residuals, back[..., None]), weights, _unscaled(error, exponent),
+        from_one(point, back), from_one(point - half, back), from_one(point + half, back),
+        from_one(residuals, back[..., None]), weights, from_one(error, exponent),
     )  # fmt: skip
 
 
-def _scaled(values: Block) -> tuple[Block, npt.NDArray[np.int64]]:
+def to_one(values: Block) -> tuple[Block, npt.NDArray[np.int64]]:
     """Return each series divided by a power of two, to at most 1, and the power: sums then neither overflow nor fade."""
     finite = np.where(np.isfinite(values), values, np.nan)
     largest = np.max(np.abs(np.nan_to_num(finite)), axis=1, initial=0.0)
@@ -148,7 +148,8 @@ def _scaled(values: Block) -> tuple[Block, npt.NDArray[np.int64]]:
     return np.ldexp(finite, -exponent[:, None]), exponent
 
 
-def _unscaled(values: Block, exponent: npt.NDArray[np.int64]) -> Block:
+def from_one(values: Block, exponent: npt.NDArray[np.int64] | np.int64) -> Block:
+    """Return scaled values in their own unit, the largest number instead of an infinity."""
     with np.errstate(over="ignore", under="ignore"):
         back: Block = np.ldexp(values, exponent)
     most = np.finfo(np.float64).max

@@ -45,7 +45,9 @@ class Exhaustion:
     probability: Block
 
 
-def exhaust(growth: Growth, limit: Block, horizon: float, level: float = 0.9) -> Exhaustion:
+def exhaust(
+    growth: Growth, limit: Block, rising: npt.NDArray[np.bool_], horizon: float, level: float = 0.9
+) -> Exhaustion:
     """Return when each series reaches its limit.
 
     Parameters
@@ -54,12 +56,13 @@ def exhaust(growth: Growth, limit: Block, horizon: float, level: float = 0.9) ->
         With slopes at the same `level`.
     limit : ndarray of float64, shape (n,)
         NaN is unknown.
+    rising : ndarray of bool, shape (n,)
+        Whether the limit is reached by rising to it, or by falling.
     horizon : float
         Steps ahead.
     level : float, optional
         Coverage of the interval of the slope.
     """
-    rising = ~(growth.level > limit)
     sign = np.where(rising, 1.0, -1.0)
     # A falling series is a rising one upside down.
     towards = np.where(rising, growth.slope, -growth.slope)

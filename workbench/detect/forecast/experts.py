@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from workbench.detect.forecast.clock import Clock
+from workbench.detect.forecast.timescale import Clock
 from workbench.detect.robust import Block, median
 
 __all__ = ["NAMES", "TRENDS", "experts", "seasonal_naive", "weekly_median"]

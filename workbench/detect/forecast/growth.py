@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.detect.forecast.changes import changes
-from workbench.detect.forecast.clock import Clock, clock
+from workbench.detect.forecast.timescale import Clock, clock
 from workbench.detect.robust import Block, median, quantile_of_sorted
 
 __all__ = ["Growth", "grow"]

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from workbench.detect.forecast.choose import choose
-from workbench.detect.forecast.crossing import crossing, error_paths
+from workbench.detect.forecast.choice import choose
 from workbench.detect.forecast.default import MOST_STEPS, Prediction
+from workbench.detect.forecast.futures import crossing, error_paths
 from workbench.errors import InvalidInput, LimitExceeded, ShapeError
 from workbench.signals import build_metrics, check_metrics, labels_of
 

@@ -6,16 +6,15 @@ over all origins and better at most of them: with few origins, less is luck.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from workbench.detect.forecast.challengers import available, predict
-from workbench.detect.forecast.clock import Clock, clock
 from workbench.detect.forecast.conformal import half_widths
-from workbench.detect.forecast.default import Prediction, forecast
+from workbench.detect.forecast.default import Prediction, forecast, from_one, to_one
+from workbench.detect.forecast.timescale import Clock, clock
 from workbench.detect.robust import Block
 from workbench.errors import MissingDependency, check_one_of
 
@@ -80,22 +79,24 @@ def _challenge(
     forced: bool,
 ) -> Prediction | None:
     """Return the prediction with one series replaced, where the challenger wins on it or is forced."""
-    line = np.where(np.isfinite(line), line, np.nan)
+    scaled, exponent = to_one(line[None])
+    history, power = scaled[0], int(exponent[0])
     tried = _origins(time, horizon, len(line))
     off = np.full((len(time.origins) - 1, horizon), np.nan)
     for k in tried:
         origin = int(time.origins[k])
         ahead = min(horizon, len(line) - origin)
-        said = predict(name, line[:origin], ahead, time.day, time.week)
-        off[k, :ahead] = line[origin : origin + ahead] - said
-    if not forced and not _wins(off[tried], base.residuals[row, tried]):
+        said = predict(name, history[:origin], ahead, time.day, time.week)
+        off[k, :ahead] = history[origin : origin + ahead] - said
+    if not forced and not _wins(off[tried], np.ldexp(base.residuals[row, tried], -power)):
         return None
-    point = predict(name, line, horizon, time.day, time.week)
+    point = predict(name, history, horizon, time.day, time.week)
     if not np.isfinite(point).all():
         return None
     half = half_widths(off[None], time, level)[0]
-    error = float(np.abs(off[np.isfinite(off)]).mean()) if np.isfinite(off).any() else float("nan")
-    return _replaced(base, row, point, half, off, error)
+    error = np.abs(off[np.isfinite(off)]).mean(keepdims=True) if np.isfinite(off).any() else np.array([np.nan])
+    parts = [from_one(part, np.int64(power)) for part in (point, point - half, point + half, off, error)]
+    return _replaced(base, row, *parts)
 
 
 def _origins(time: Clock, horizon: int, samples: int) -> list[int]:
@@ -114,13 +115,14 @@ def _wins(challenger: Block, incumbent: Block) -> bool:
     return bool(new.sum() < _CLEARLY * old.sum() and 2 * better > len(new))
 
 
-def _replaced(base: Prediction, row: int, point: Block, half: Block, off: Block, error: float) -> Prediction:
-    new: Sequence[tuple[str, object]] = (
-        ("point", point), ("low", point - half), ("high", point + half), ("residuals", off), ("error", error),
-        ("weights", 0.0),
-    )  # fmt: skip
+def _replaced(
+    base: Prediction, row: int, point: Block, low: Block, high: Block, residuals: Block, error: Block
+) -> Prediction:
+    new = {
+        "point": point, "low": low, "high": high, "residuals": residuals, "error": error[0], "weights": np.float64(0.0),
+    }  # fmt: skip
     changed = {}
-    for name, value in new:
+    for name, value in new.items():
         array = getattr(base, name).copy()
         array[row] = value
         changed[name] = array
