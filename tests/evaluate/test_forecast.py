@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from workbench.cli.main import cli
 from workbench.errors import InvalidInput, NotFound, SourceError
 from workbench.evaluate import ForecastScore, hourly_cases, predict_hourly, score_hourly
 from workbench.evaluate.hourly import cases, fill, read_hourly
@@ -64,7 +64,7 @@ def test_series_are_put_on_a_grid_and_cut_at_weekly_origins(tmp_path: Path) -> N
     assert [case.origin for case in found] == [hours[-504], hours[-336], hours[-168]]
     assert [len(case.history) for case in found] == [1176] * 3
     np.testing.assert_array_equal(found[0].future, values[-504:-336])
-    assert len(cases("a", hours[:600], values[:600])) == 2
+    assert len(cases("a", hours[:600], values[:600])) == 1
     np.testing.assert_array_equal(fill(np.array([np.nan, 1, np.nan, 3, np.nan])), [1, 1, 2, 3, 3])
     assert np.isnan(fill(np.array([np.nan]))).all()
 
@@ -98,26 +98,18 @@ def test_a_series_that_never_changes_has_no_scale(tmp_path: Path) -> None:
 def test_the_command_prints_one_document_and_writes_what_was_predicted(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     write(tmp_path / "data" / "a.csv", 1100, slice(10, 12))
-    command = [
-        sys.executable,
-        "-m",
-        "workbench.cli",
-        "evaluate",
-        "forecast",
-        "--data",
-        str(tmp_path / "data"),
-        "--json",
-    ]
-    done = subprocess.run(
-        [*command, "--predictions", str(tmp_path / "p.csv"), "--dataset", "hourly"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    command = ["evaluate", "forecast", "--data", str(tmp_path / "data"), "--json"]
+    done = CliRunner().invoke(cli, [*command, "--predictions", str(tmp_path / "p.csv"), "--dataset", "hourly"])
+    assert done.exit_code == 0, done.exception
     told = json.loads(done.stdout)
     assert told["horizon_hours"] == 168
     assert {m["model"] for m in told["models"]} >= {"default", "seasonal naive", "weekly median profile"}
     frame = pd.read_csv(tmp_path / "p.csv")
     assert frame.columns.tolist() == ["series", "origin", "timestamp", "forecast", "low", "high"]
     assert len(frame) == 3 * 168
-    wrong = subprocess.run([*command, "--dataset", "incidents"], capture_output=True, text=True)
-    assert wrong.returncode == 2
-    assert "has no data set" in wrong.stderr
+    for more, says in (
+        (["--dataset", "incidents"], "has no data set"), (["--predictions", str(tmp_path / "no" / "p.csv")], "make it first"),
+    ):  # fmt: skip
+        wrong = CliRunner().invoke(cli, [*command, *more])
+        assert isinstance(wrong.exception, InvalidInput)
+        assert says in str(wrong.exception)
