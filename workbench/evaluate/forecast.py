@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from workbench.detect.forecast import Prediction, clock, forecast, seasonal_naive, weekly_median
 from workbench.detect.forecast.challengers import available, predict
-from workbench.evaluate.hourly import HOUR_S, WEEK, Case, fill
+from workbench.evaluate.hourly import HOUR_S, WEEK, Case
 
 __all__ = ["ForecastScore", "Forecasts", "predict_hourly", "score_hourly"]
 
@@ -107,7 +107,7 @@ class ForecastScore:
 def predict_hourly(cases: Sequence[Case]) -> Forecasts:
     """Forecast every case with the default, seasonal naive, weekly median, and AutoTheta where it is installed.
 
-    The default is given histories with their gaps; the others have them bridged.
+    The default is given histories with their gaps; the others have them bridged as for published figures.
     """
     made = _default(cases)
     point = {"default": np.stack([p.point[0] for p in made])}
@@ -120,7 +120,7 @@ def predict_hourly(cases: Sequence[Case]) -> Forecasts:
         simple["AutoTheta"] = lambda h: predict("theta", h, WEEK, 24.0, float(WEEK))
     for name, model in simple.items():
         began = time.process_time()
-        point[name] = np.stack([model(fill(case.history)) for case in cases])
+        point[name] = np.stack([model(case.bridged_history) for case in cases])
         cpu[name] = (time.process_time() - began) / len(cases) * 1e3
     low, high = (np.stack([getattr(p, end)[0] for p in made]) for end in ("low", "high"))
     return Forecasts(point, low, high, cpu)
@@ -157,7 +157,7 @@ def score_hourly(cases: Sequence[Case], made: Forecasts) -> ForecastScore:
     future = np.stack([case.future for case in cases])
     seen = np.isfinite(future)
     inside = seen & (future >= made.low) & (future <= made.high)
-    scale = np.array([_scale(fill(case.history)) for case in cases])
+    scale = np.array([_scale(case.bridged_history) for case in cases])
     rows = [
         {
             "series": case.name, "origin": str(case.origin.astype("datetime64[s]")),
@@ -178,7 +178,7 @@ def _errors(point: Line, cases: Sequence[Case], *, bridged: bool) -> Line:
     """Return the scaled error of each case; NaN where the history does not change from week to week."""
     out = np.full(len(cases), np.nan)
     for i, case in enumerate(cases):
-        history = fill(case.history) if bridged else case.history
+        history = case.bridged_history if bridged else case.history
         off = np.abs((case.bridged if bridged else case.future) - point[i])
         if np.isfinite(off).any():
             out[i] = np.nanmean(off) / _scale(history)

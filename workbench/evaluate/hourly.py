@@ -38,14 +38,16 @@ class Case:
         NaN where there is no sample.
     future : ndarray of float64, shape (168,)
         What came; NaN where there is no sample.
-    bridged : ndarray of float64, shape (168,)
-        The same with gaps bridged by a straight line.
+    bridged_history, bridged : ndarray of float64
+        The same two with the gaps of the whole series bridged by straight lines, as figures published for such series
+        are computed: where an origin lies in a gap, the line knows what came after it.
     """
 
     name: str
     origin: np.datetime64
     history: Line
     future: Line
+    bridged_history: Line
     bridged: Line
 
 
@@ -98,7 +100,8 @@ def cases(name: str, hours: npt.NDArray[np.datetime64], values: Line) -> list[Ca
         begin = max(0, origin - _WEEKS_OF_HISTORY * WEEK)
         if origin - begin >= 2 * WEEK:
             ahead = slice(origin, origin + WEEK)
-            found.append(Case(name, hours[origin], values[begin:origin], values[ahead], bridged[ahead]))
+            known = slice(begin, origin)
+            found.append(Case(name, hours[origin], values[known], values[ahead], bridged[known], bridged[ahead]))
     return found
 
 

@@ -20,6 +20,8 @@ Line = npt.NDArray[np.float64]
 _LONGEST_SEASON = 60
 """Exponential smoothing holds one state per phase; beyond this it is fitted without a season."""
 _LONGEST_FIT = 3_000
+_KEEP_ZERO = ("theta",)
+"""Those that take seasons as factors where a series is positive: moving it would take that away."""
 
 
 def _ets(history: Line, horizon: int, day: float, week: float) -> Line:
@@ -84,6 +86,8 @@ def predict(name: str, history: Line, horizon: int, day: float, week: float) -> 
     center, size = float(np.median(filled)), float(np.std(filled))
     if not size > 0:
         return np.full(horizon, center)
+    if name in _KEEP_ZERO:
+        center = 0.0
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:

@@ -21,7 +21,8 @@ from workbench.errors import InvalidInput, LimitExceeded
 __all__ = ["Prediction", "forecast", "from_one", "to_one"]
 
 _SHARPNESS = 8
-"""Weight is error to this power, inverted. Leaving one development series out chooses 8 or 16; all from 2 on meet."""
+"""Weight is error to this power, inverted: of 1, 2, 4, 8, 16 the choice that leaving one development series out makes
+(8 or 16; scaled error 0.842 on the series left out, 0.839 with 8 for all, 0.871 with 1)."""
 _TREND_GAIN = 0.9
 """A trend counts only where the backtest error with it is below this share of the best without."""
 _CELLS = 80_000
