@@ -6,21 +6,30 @@ from pathlib import Path
 
 import click
 
-from workbench.cli.options import print_json
+from workbench.cli.options import JSON, print_json
 from workbench.errors import InvalidInput
 
-__all__ = ["evaluate_forecast"]
+__all__ = ["forecast"]
 
 
-def evaluate_forecast(data: Path | None, predictions: Path | None, as_json: bool) -> None:
-    """Forecast the hourly series of a folder at weekly origins and print how far off that was, beside simple ones."""
-    from workbench import evaluate as scoring
+@click.command()
+@click.option("--dataset", type=click.Choice(["hourly"]), default="hourly", show_default=True)
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder with CSV files timestamp,value; of NAB's layout, those of realAdExchange.",
+)
+@click.option("--predictions", type=click.Path(path_type=Path), help="Also write what was predicted to this CSV file.")
+@JSON
+def forecast(dataset: str, data: Path, predictions: Path | None, as_json: bool) -> None:
+    """Score forecasts of a week, from three weekly origins, beside simple forecasts."""
+    from workbench.evaluate import forecast as scoring
+    from workbench.evaluate.hourly import hourly_cases
 
-    if data is None:
-        raise InvalidInput("evaluate forecast needs series: give --data DIR, a folder of CSV files timestamp,value.")
     if predictions is not None and not predictions.absolute().parent.is_dir():
         raise InvalidInput(f"--predictions {predictions} lies in a folder that does not exist: make it first.")
-    cases = scoring.hourly_cases(data)
+    cases = hourly_cases(data)
     made = scoring.predict_hourly(cases)
     if predictions is not None:
         made.write(predictions, cases)

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.cli.agent import agent
-from workbench.cli.forecast import evaluate_forecast
-from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json
+from workbench.cli.evaluate import evaluate
+from workbench.cli.forecast import forecast
+from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json, printable
 from workbench.cli.store import store_group
 from workbench.errors import InvalidInput, QueryError, WorkbenchError
 
@@ -35,9 +36,6 @@ _SHOWN = {
 }
 """Columns of a table in the terminal; the other formats hold all."""
 
-_DATASETS = {"diagnose": ["incidents"], "forecast": ["hourly"]}
-"""What can be evaluated, and on which kinds of data."""
-
 
 def main() -> None:
     """Run the command line and exit with its code."""
@@ -48,11 +46,11 @@ def main() -> None:
         sys.exit(130)
     except click.ClickException as error:
         error.show(shown := io.StringIO())
-        click.echo(_printable(shown.getvalue()), err=True, nl=False)
+        click.echo(printable(shown.getvalue()), err=True, nl=False)
         sys.exit(error.exit_code)
     except (WorkbenchError, OSError) as error:
         own_lines = isinstance(error, QueryError)  # it points at a character on lines of its own
-        click.echo("workbench: " + _printable(str(error), "\n" if own_lines else ""), err=True)
+        click.echo("workbench: " + printable(str(error), "\n" if own_lines else ""), err=True)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
 
 
@@ -111,7 +109,7 @@ def ingest(
         if as_json:
             print_json(report.to_json())
         else:
-            click.echo(f"{report}\n" + _printable(f"store: {bench.store.path}"))
+            click.echo(f"{report}\n" + printable(f"store: {bench.store.path}"))
 
 
 def _pair(item: str) -> tuple[str, str]:
@@ -155,18 +153,13 @@ def query(
     if format_ == "table":
         shown = frame[[c for c in _SHOWN.get(signal, frame.columns) if c in frame.columns]].head(limit)
         if len(shown) or not len(frame):
-            click.echo(_printable(shown.to_string(max_colwidth=80, index=False) if len(frame) else "no rows"))
+            click.echo(printable(shown.to_string(max_colwidth=80, index=False) if len(frame) else "no rows"))
         if len(frame) > limit:
             click.echo(f"... {len(frame) - limit:,} more rows (--limit)")
     elif format_ == "csv":
         click.echo(portable(frame).to_csv(index=False), nl=False)
     else:
         print_json(json_module.loads(portable(frame).to_json(orient="records", double_precision=15)))
-
-
-def _printable(text: str, kept: str = "\n\t") -> str:
-    """Replace control characters, which telemetry and names of files could use to drive the terminal."""
-    return "".join(c if c in kept or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _metrics_frame(
@@ -214,7 +207,7 @@ def investigate(
         if as_json:
             print_json(found.to_json())
         else:
-            click.echo(_printable(str(found.show("hypotheses").text())))
+            click.echo(printable(str(found.show("hypotheses").text())))
         if out is not None:
             from workbench.runbooks import demo as demonstration
 
@@ -229,38 +222,6 @@ def _around(at: str) -> tuple[str, str]:
 
     instant, half = parse_time(at), np.timedelta64(15, "m")
     return str(instant - half), str(instant + half)
-
-
-@cli.command()
-@click.argument("task", type=click.Choice(sorted(_DATASETS)))
-@click.option(
-    "--dataset", type=click.Choice(sorted(d for sets in _DATASETS.values() for d in sets)), help="Kind of data."
-)
-@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of the data.")
-@click.option("--predictions", type=click.Path(path_type=Path), help="Also write what was predicted to this file.")
-@JSON
-def evaluate(task: str, dataset: str | None, data: Path | None, predictions: Path | None, as_json: bool) -> None:
-    """Score diagnosis on recorded incidents, or forecasts on series; predictions are made before the truth is read."""
-    from workbench import evaluate as scoring
-    from workbench import resources
-
-    if dataset is not None and dataset not in _DATASETS[task]:
-        raise InvalidInput(f"evaluate {task} has no data set {dataset!r}: use one of {', '.join(_DATASETS[task])}.")
-    if task == "forecast":
-        evaluate_forecast(data, predictions, as_json)
-        return
-    folder = data or resources.incidents_folder()
-    if predictions is not None and not predictions.absolute().parent.is_dir():
-        raise InvalidInput(f"--predictions {predictions} lies in a folder that does not exist: make it first.")
-    scoring.read_truths(folder)  # before the work: a truth that cannot be read would waste it
-    made = scoring.predict_incidents(folder)
-    if predictions is not None:
-        predictions.write_text(json_module.dumps(made, indent=1))
-    score = scoring.score_incidents(folder, made)
-    if as_json:
-        print_json(score.to_json())
-    else:
-        click.echo(str(score))
 
 
 @cli.group()
@@ -344,4 +305,6 @@ def plugins() -> None:
 
 
 cli.add_command(agent)
+cli.add_command(evaluate)
+evaluate.add_command(forecast)
 cli.add_command(store_group)

@@ -13,7 +13,7 @@ from workbench.errors import StoreError
 if TYPE_CHECKING:
     from workbench.session import Bench
 
-__all__ = ["END", "JSON", "START", "STORE", "open_bench", "print_json"]
+__all__ = ["END", "JSON", "START", "STORE", "open_bench", "print_json", "printable"]
 
 STORE_HELP = (
     "Folder of the store; else $WORKBENCH_STORE, the nearest .workbench folder, or one in the user's data folder."
@@ -40,3 +40,8 @@ def open_bench(store: str | None, *, create: bool = False) -> Bench:
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
     click.echo(json.dumps(document, indent=2, default=str, allow_nan=False))
+
+
+def printable(text: str, kept: str = "\n\t") -> str:
+    """Replace control characters, which telemetry and names of files could use to drive the terminal."""
+    return "".join(c if c in kept or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -2,21 +2,9 @@
 
 Enters: a folder of labelled cases. Leaves: one row per case, predictions beside truth, and a summary with its interval.
 The one idea: predictions are made first, from copies that hold no truth, and can be written to a file so that anyone
-can score them. Read `incidents.py` first; `hourly.py` and `forecast.py` score forecasts.
+can score them. Read `incidents.py` first.
 """
 
-from workbench.evaluate.forecast import ForecastScore, predict_hourly, score_hourly
-from workbench.evaluate.hourly import hourly_cases
 from workbench.evaluate.incidents import Score, predict_incidents, read_truths, score_incidents, wilson
 
-__all__ = [
-    "ForecastScore",
-    "Score",
-    "hourly_cases",
-    "predict_hourly",
-    "predict_incidents",
-    "read_truths",
-    "score_hourly",
-    "score_incidents",
-    "wilson",
-]
+__all__ = ["Score", "predict_incidents", "read_truths", "score_incidents", "wilson"]
