@@ -556,6 +556,174 @@ def level_scores(values: Sequence[float], window: int, warmup: int, recent: int,
     return scores
 
 
+def forecast_clock(t: int, step: float) -> tuple[float, float, int, list[int]]:
+    """Steps per day, per week, per block, and the origins of the default forecaster, the end of the history last."""
+    day, week = 86400 / step, 7 * 86400 / step
+    block = (max(1, round(day)) if day < t else t) if t >= 2 * day else max(1, t // 8)
+    blocks = t // block
+    first = max(1, min(2 * round(week / block), blocks // 2))
+    return day, week, block, [t - b * block for b in range(min(28, max(0, blocks - first)), -1, -1)]
+
+
+def forecast_profile(values: Sequence[float], origin: int, period: float, cycles: int) -> list[float]:
+    """Median of each phase of a cycle that begins at the origin, over the cycles before it."""
+    out = []
+    for phase in range(max(1, round(period))):
+        at = [origin + phase - round(k * period) for k in range(1, cycles + 1)]
+        out.append(finite_median([values[i] for i in at if i >= 0]))
+    return out
+
+
+def forecast_experts(values: Sequence[float], origin: int, horizon: int, step: float) -> list[list[float]]:
+    """What the eight experts say at one origin; those that the history is too short for say what their fallback does."""
+    t = len(values)
+    day, week, block, _ = forecast_clock(t, step)
+    count = t // block
+    start = t - count * block
+    medians = [finite_median(values[start + b * block : start + (b + 1) * block]) for b in range(count)]
+    for b in range(count):
+        before = medians[b - 1] if b else finite_median(values[:start])
+        medians[b] = before if math.isnan(medians[b]) else medians[b]
+    now = (origin - start) // block - 1
+    level = medians[now]
+    lag = max(1, min(28, count) // 2)
+    if lag >= week / block >= 1:
+        lag = int(lag // (week / block) * (week / block))
+    change = [
+        (medians[b] - medians[b - lag]) / lag for b in range(now, max(now - max(1, 28 - lag), -1), -1) if b >= lag
+    ]
+    slope = finite_median(change)
+    slope = 0.0 if math.isnan(slope) else slope / block
+
+    def phase(h: int, period: float) -> int:
+        return min(round(h - math.floor(h / period) * period), max(0, round(period) - 1))
+
+    def off(profile: Sequence[float], tilt: float) -> float:
+        newest = [(i, origin + i) for i in range(-block, 0)]
+        found = finite_median([values[at] - profile[i % len(profile)] - tilt * i for i, at in newest if at >= 0])
+        return level + tilt * (block + 1) / 2 - finite_median(profile) if math.isnan(found) else found
+
+    def extended(profile: Sequence[float], period: float) -> tuple[list[float], list[float]]:
+        flat = [p - slope * j for j, p in enumerate(profile)]
+        here, raised = off(profile, 0.0), off(flat, slope)
+        steps = range(horizon)
+        return [profile[phase(h, period)] + here for h in steps], [
+            flat[phase(h, period)] + raised + slope * h for h in steps
+        ]
+
+    trend = [level + slope * ((block - 1) / 2 + 1 + h) for h in range(horizon)]
+    out = [[level] * horizon for _ in range(6)] + [trend, trend]
+    if not (day >= 2 and t >= 2 * day):
+        return out
+    daily = [level if math.isnan(p) else p for p in forecast_profile(values, origin, day, 7)]
+    plain = [daily[phase(h, day)] for h in range(horizon)]
+    raised, tilted = extended(daily, day)
+    out = [plain, plain, raised, plain, raised, out[5], tilted, tilted]
+    if not (week >= 2 and t >= 2 * week):
+        return out
+    weekly = forecast_profile(values, origin, week, 4)
+    weekly = [daily[phase(j, day)] if math.isnan(p) else p for j, p in enumerate(weekly)]
+    last = [w if math.isnan(p) else p for p, w in zip(forecast_profile(values, origin, week, 1), weekly, strict=True)]
+    out[0], out[1] = ([p[phase(h, week)] for h in range(horizon)] for p in (last, weekly))
+    out[2], out[6] = extended(weekly, week)
+    return out
+
+
+def forecast_default(
+    values: Sequence[float], horizon: int, step: float, level: float
+) -> tuple[list[float], list[float]]:
+    """Point and half width of the default forecast of one series."""
+    t = len(values)
+    day, week, block, origins = forecast_clock(t, step)
+    said = [forecast_experts(values, o, horizon, step) for o in origins]
+
+    def residual(expert: Sequence[float], o: int, h: int) -> float:
+        return values[o + h] - expert[h] if o + h < t else math.nan
+
+    error = []
+    for e in range(8):
+        sizes = [abs(residual(s[e], o, h)) for s, o in zip(said[:-1], origins, strict=False) for h in range(horizon)]
+        sizes = [s for s in sizes if math.isfinite(s)]
+        error.append(sum(sizes) / max(1, len(sizes)))
+    weekly, daily = week >= 2 and t >= 2 * week, day >= 2 and t >= 2 * day
+    usable = [weekly, weekly, weekly, daily, daily, True, weekly, daily]
+    error = [e if u else math.inf for e, u in zip(error, usable, strict=True)]
+    best = min(error[:6])
+    error[6:] = [e if e < 0.9 * best else math.inf for e in error[6:]]
+    least = min(error)
+    weight = [0.0 if e == math.inf else 1.0 if e == least else (least / e) ** 8 for e in error]
+    weight = [w / sum(weight) for w in weight]
+
+    def blend(parts: Sequence[Sequence[float]], h: int) -> float:
+        return sum(w * p[h] for w, p in zip(weight, parts, strict=True))
+
+    point = [blend(said[-1], h) for h in range(horizon)]
+    half, known, size = [], (math.nan, 1), max(1, min(horizon, round(day)))
+    for begin in range(0, horizon, size):
+        end, pool = min(begin + size, horizon), []
+        for parts, o in zip(said[:-1], origins, strict=False):
+            age = 0.5 ** ((t - o) / max(day, block) / 14)
+            pool += [(abs(residual([blend(parts, h)], o + h, 0)), age) for h in range(begin, end)]
+        width = heavy_quantile(pool, level)
+        known = known if math.isnan(width) else (width, end)
+        for h in range(begin, end):
+            grown = known[0] * math.sqrt(max(h + 1, known[1]) / known[1])
+            half.append(grown if math.isnan(width) else width)
+    return point, half
+
+
+def heavy_quantile(pool: Sequence[tuple[float, float]], level: float) -> float:
+    """Smallest value with `level` of the weight at or below it, a weight of 1 lying above all; else the largest."""
+    kept = sorted(pair for pair in pool if math.isfinite(pair[0]))
+    total, mass = sum(w for _, w in kept) + 1.0, 0.0
+    for value, weight in kept:
+        mass += weight
+        if mass >= level * total:
+            return value
+    return kept[-1][0] if kept else math.nan
+
+
+def first_crossing(path: Sequence[float], limit: float, above: bool) -> float:
+    """First step at which a path reaches a limit; infinite for never."""
+    return next((float(i) for i, v in enumerate(path) if (v >= limit if above else v <= limit)), math.inf)
+
+
+def theil_sen(values: Sequence[float]) -> float:
+    """Median of the slopes of all pairs."""
+    pairs = [(b - a) / (j - i) for i, a in enumerate(values) for j, b in enumerate(values) if j > i]
+    return finite_median(pairs)
+
+
+def line_error(values: Sequence[float]) -> float:
+    """Sum of squares that the best straight line leaves."""
+    known = [(float(i), v) for i, v in enumerate(values) if math.isfinite(v)]
+    if len(known) < 2:
+        return 0.0
+    x, y = statistics.fmean(i for i, _ in known), statistics.fmean(v for _, v in known)
+    wide = sum((i - x) ** 2 for i, _ in known)
+    steep = sum((i - x) * (v - y) for i, v in known) / wide if wide else 0.0
+    return sum((v - y - steep * (i - x)) ** 2 for i, v in known)
+
+
+def broken_line(values: Sequence[float], low: int, high: int) -> list[int]:
+    """Where a series breaks within [low, high), by cutting it at the best place as long as that is worth it."""
+    if high - low < 14:
+        return []
+    known = [math.isfinite(v) for v in values]
+    places = [c for c in range(low + 7, high - 6) if sum(known[low:c]) >= 7 and sum(known[c:high]) >= 7]
+    count = max(2, sum(known[low:high]))
+    whole = line_error(values[low:high])
+    costs = [(line_error(values[low:c]) + line_error(values[c:high]), c) for c in places]
+    if not costs:
+        return []
+    cost, at = min(costs)
+    floor = count * 1e-14
+    gain = count * math.log(max(whole, floor) / max(cost, floor))
+    if gain <= 6 * math.log(count) or whole - cost <= 1e-9 * count:
+        return []
+    return sorted([*broken_line(values, low, at), at, *broken_line(values, at, high)])
+
+
 def level_episodes(
     scores: Sequence[float], threshold: float, close: float, open_after: int, close_after: int, refractory: int
 ) -> list[tuple[int, int]]:

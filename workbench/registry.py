@@ -79,6 +79,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "flame": "workbench.panels.flame:Flame",
         "templates": "workbench.panels.templates:Templates",
         "hypotheses": "workbench.panels.hypotheses:Hypotheses",
+        "forecast": "workbench.panels.forecast:ForecastPanel",
+        "capacity": "workbench.panels.capacity:CapacityPanel",
     },
     "workbench.runbooks": {},
 }

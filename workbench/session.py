@@ -19,7 +19,9 @@ from workbench.signals import Matcher, Profiles, TimeLike, duration_ns, parse_ti
 from workbench.store import Store
 
 if TYPE_CHECKING:
+    from workbench.detect.forecast import Forecast
     from workbench.diagnose import Investigation
+    from workbench.diagnose.capacity import Capacity
     from workbench.intake import Report
     from workbench.traces import ServiceMap
 
@@ -28,6 +30,10 @@ __all__ = ["Bench", "find_store", "metrics_table", "open", "portable"]
 _STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]
 _NOTHING = (np.datetime64("2000-01-01", "ns"), np.datetime64("2000-01-01T00:00:00.000000001", "ns"))
 """Where an empty store is looked into when no window is given."""
+
+
+_SEVEN_WEEKS = 49 * 86_400 * 10**9
+_HALF_A_YEAR = 182 * 86_400 * 10**9
 
 
 def find_store() -> Path:
@@ -335,6 +341,95 @@ class Bench:
             raise NotFound(f"there is no telemetry between {_text(window[0])} and {_text(window[1])}: {told}.")
         found = diagnose.investigate(telemetry, service=service)
         return dataclasses.replace(found, seconds=clock.perf_counter() - began)
+
+    def forecast(
+        self,
+        expr: str,
+        horizon: str | float | np.timedelta64 = "7d",
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        step: str | float | None = None,
+        level: float = 0.9,
+        model: str = "default",
+    ) -> Forecast:
+        """Forecast what PromQL says, with intervals; `.show()` draws it, `.crossings(limit)` says when it is crossed.
+
+        Parameters
+        ----------
+        expr : str
+            PromQL; `avg_over_time(...[1h])` where samples are rarer than every five minutes.
+        horizon : str, timedelta64 or seconds, optional
+            How far ahead.
+        start, end : time, optional
+            The history; by default the last seven weeks of the store.
+        step : str or number of seconds, optional
+            By default a round one that gives at most about 300 steps ahead.
+        level : float, optional
+            Coverage of the interval.
+        model : str, optional
+            "default" (two milliseconds a series); "auto" tries challengers too (seconds a series) and keeps the default
+            unless one wins clearly in the past of a series; or "ets", "sarimax", "theta".
+
+        Returns
+        -------
+        Forecast
+            A Dataset, dims (series, time), with `forecast`, `low`, `high`; see `workbench.detect.forecast.Forecast`.
+        """
+        from workbench.detect.forecast import forecast_metrics
+        from workbench.diagnose import outlook
+
+        ahead = outlook.ahead_ns(horizon)
+        array = self._recent(expr, start, end, step, ahead, _SEVEN_WEEKS)
+        return forecast_metrics(array, ahead, level, model)
+
+    def capacity(
+        self,
+        expr: str,
+        limit: float | str,
+        horizon: str | float | np.timedelta64 = "90d",
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        step: str | float | None = None,
+        level: float = 0.9,
+        rising: bool | None = None,
+    ) -> Capacity:
+        """Tell how long resources last: when each reaches its limit, how it grows, what headroom is left.
+
+        Parameters
+        ----------
+        expr : str
+            PromQL of what is used, or of what is free.
+        limit : float or str
+            In the unit of the series; or PromQL with a value for each of them, such as `node_filesystem_size_bytes`.
+        horizon : str, timedelta64 or seconds, optional
+            How far ahead headroom, probability and what-if look.
+        start, end, step, level
+            As `forecast` takes them; by default the last 26 weeks of the store.
+        rising : bool, optional
+            Whether limits are reached by rising or by falling; by default a series whose history mostly lay above its
+            limit is taken to fall to it.
+        """
+        from workbench.diagnose import capacity, outlook
+
+        ahead = outlook.ahead_ns(horizon)
+        array = self._recent(expr, start, end, step, min(ahead, _SEVEN_WEEKS), _HALF_A_YEAR)
+        if isinstance(limit, str):
+            last = array["time"].values[-1]
+            limits = self.metrics(limit, last, last + np.timedelta64(1, "ns"), step="1s")
+            return capacity.assess(array, capacity.match_limit(array, limits), ahead, level, rising)
+        return capacity.assess(array, limit, ahead, level, rising)
+
+    def _recent(
+        self, expr: str, start: TimeLike | None, end: TimeLike | None, step: str | float | None, ahead: int, most: int
+    ) -> xr.DataArray:
+        """Return an expression over the window asked for; without a start, over its last `most` nanoseconds."""
+        from workbench.diagnose import outlook
+
+        first, last = self.window(start, end)
+        if start is None:
+            first = max(first, last - np.timedelta64(most, "ns"))
+        step_ns = None if step is None else duration_ns(step)
+        return outlook.history(self.store, _check_text(expr, "PromQL expression"), (first, last), ahead, step_ns)
 
 
 def _matchers(selector: str) -> Sequence[Matcher]:

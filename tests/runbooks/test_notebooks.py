@@ -93,3 +93,32 @@ def test_they_run_over_a_quiet_recording(incidents: dict[str, Path], tmp_path: P
         pytest.skip("no quiet recording is in datasets/incidents")
     executed = run_both(incidents["quiet"], tmp_path)
     assert "No incident was found in this window" in executed["postmortem"].with_suffix(".html").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_those_that_look_ahead_run_over_weeks_of_metrics(tmp_path: Path) -> None:
+    import numpy as np
+
+    import workbench
+    from workbench.signals import build_samples
+
+    at = np.arange(24 * 30)
+    time = np.tile(np.datetime64("2026-01-05", "ns") + at * np.timedelta64(3600, "s"), 2)
+    values = np.concatenate([100 + 30 * np.sin(2 * np.pi * at / 24), 1e9 - 1e7 * at / 24])
+    labels = [{"metric": "load", "service": "cart"}, {"metric": "node_filesystem_avail_bytes", "service": "db"}]
+    with workbench.open(tmp_path / "store") as bench:
+        bench.write(build_samples(labels, np.repeat([0, 1], len(at)), time, values))
+    store = str(tmp_path / "store")
+    given = {
+        "forecast": {"store": store, "expr": "load", "threshold": 120.0, "service": "cart"},
+        "capacity": {"store": store, "service": "db", "growth": 2.0},
+    }
+    jobs = [runbooks.Job(n, p, tmp_path / f"{n}.ipynb", tmp_path / f"{n}.html") for n, p in given.items()]
+    runbooks.run_all(jobs, progress=False)
+    for name in given:
+        cells = json.loads((tmp_path / f"{name}.ipynb").read_text())["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        assert {output["output_type"] for output in outputs} == {"execute_result"}
+        assert name in {output["metadata"].get("workbench", {}).get("panel") for output in outputs}
+    assert "2026-04-15" in (tmp_path / "capacity.html").read_text("utf-8")
+    assert "&gt;99 %" in (tmp_path / "forecast.html").read_text("utf-8")

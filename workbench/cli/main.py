@@ -17,6 +17,7 @@ import click
 
 from workbench.cli.agent import agent
 from workbench.cli.evaluate import evaluate
+from workbench.cli.forecast import forecast
 from workbench.cli.options import END, JSON, START, STORE, open_bench, print_json, printable
 from workbench.cli.store import store_group
 from workbench.errors import InvalidInput, QueryError, WorkbenchError
@@ -305,4 +306,5 @@ def plugins() -> None:
 
 cli.add_command(agent)
 cli.add_command(evaluate)
+evaluate.add_command(forecast)
 cli.add_command(store_group)

@@ -111,7 +111,7 @@ def figure(name: str, *inputs: Any, **options: Any) -> Figure:
     Parameters
     ----------
     name : str
-        A registered panel: timeline, metric, service_map, flame, templates, hypotheses or a plug-in's.
+        A registered panel: timeline, metric, service_map, flame, templates, hypotheses, forecast, capacity or a plug-in's.
     *inputs, **options
         One investigation, or what the panel's `prepare` takes.
 
