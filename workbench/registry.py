@@ -55,7 +55,13 @@ BUILTINS: dict[str, dict[str, str]] = {
         "file": "workbench.store.buckets:FolderBucket",
         "memory": "workbench.store.buckets:MemoryBucket",
     },
-    "workbench.detectors": {"level": "workbench.detect.level:LevelShift"},
+    "workbench.detectors": {
+        "watchdog": "workbench.detect.watchdog:Watchdog",
+        "seasonal": "workbench.detect.members.seasonal:Seasonal",
+        "envelope": "workbench.detect.members.seasonal:Envelope",
+        "change": "workbench.detect.members.change:Change",
+        "profile": "workbench.detect.members.profile:Profile",
+    },
     "workbench.checks": {
         "latency_share": "workbench.diagnose.checks.latency:LatencyShare",
         "slow_statement": "workbench.diagnose.checks.latency:SlowStatement",

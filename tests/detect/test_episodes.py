@@ -52,7 +52,7 @@ def test_events_say_what_moved() -> None:
         {"metric": "other", "service": "cart"},
     ]
     array = build_metrics(values, time, labels, {"unit": "s"})
-    events = check_events(to_events(array, LevelShift().score(values), center=LevelShift().expected(values)[0]))
+    events = check_events(to_events(array, LevelShift().surprise(values), center=LevelShift().expected(values)[0]))
     assert len(events) == 1
     event = events.iloc[0]
     assert (event["kind"], event["service"], event["env"], event["detector"]) == (

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests import naive
 from tests.evaluate.labelled_files import series
+from workbench.detect import Refractory
 from workbench.evaluate.detection import count_events, mean_vus_pr
-from workbench.evaluate.hold import quiet_after, usual_hold
+from workbench.evaluate.hold import usual_hold
 from workbench.evaluate.labelled import LabelledSet
 from workbench.evaluate.static_rule import static_scores
 from workbench.evaluate.vus import soft_labels, vus_pr
@@ -96,10 +97,10 @@ def test_weeks_and_thresholds_by_category() -> None:
 )
 def test_refractory_equals_looking_back(rows: list[list[float]], span: int, escalation: float) -> None:
     block = np.array(rows, np.float64).reshape(-1, 12)
-    found = quiet_after(block, 60.0, seconds=60.0 * span, steps=0, escalation=escalation)
+    found = Refractory(60.0 * span, 0, escalation, habit=0.0).apply(block, step=60.0)
     twin = np.array([naive.quiet_after(row, span, escalation) for row in rows]).reshape(-1, 12)
-    assert np.array_equal(found, twin, equal_nan=True)
-    assert np.array_equal(quiet_after(block, 60.0, 0.0, span, escalation), twin, equal_nan=True)
+    np.testing.assert_allclose(found, twin, rtol=1e-12)
+    np.testing.assert_allclose(Refractory(0.0, span, escalation, habit=0.0).apply(block), twin, rtol=1e-12)
 
 
 @pytest.mark.parametrize("value", [0.0, 1e308, -1e308, 5e-324, np.nan, np.inf])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests import naive
 from tests.evaluate.labelled_files import series
 from workbench.evaluate.detection import count_events, mean_vus_pr
-from workbench.evaluate.hold import keep_all, quiet_after
+from workbench.evaluate.hold import keep_all, usual_hold
 from workbench.evaluate.labelled import Block, LabelledSeries, LabelledSet
 from workbench.evaluate.leave_out import leave_out
 from workbench.evaluate.nab import PROFILES, Profile, best, contributions, count_windows, score_at, sweep
@@ -79,7 +79,7 @@ def test_left_out_and_static_rule(real: LabelledSet, gaussian: dict[str, Block])
     plain = static_scores(real.series, keep_all)
     found = best(real.series, plain, profile)
     assert (round(found.score, 1), round(found.threshold)) == (16.3, 32)
-    held = static_scores(real.series, quiet_after)
+    held = static_scores(real.series, usual_hold())
     assert best(real.series, held, profile).score > 40
     left = leave_out(real.series, {"static": plain, "gaussian": gaussian}, profile)
     assert left is not None

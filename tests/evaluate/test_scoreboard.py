@@ -105,7 +105,7 @@ def test_a_broken_detector_is_named(how: str) -> None:
 
 
 def test_all_detectors_are_made_or_those_asked_for() -> None:
-    assert list(detectors(["level", "level"])) == ["level"]
+    assert list(detectors(["change", "change"])) == ["change"]
     assert set(detectors()) == set(registry.names("workbench.detectors"))
 
 
@@ -127,11 +127,11 @@ def test_the_command_prints_a_table_and_writes_predictions(jump: None, command: 
 
 def test_json_is_one_document(jump: None, command: Run, tmp_path: Path) -> None:
     write_nab(tmp_path / "nab")
-    words = ("--dataset", "nab", "--data", tmp_path, "--detector", "jump", "--detector", "level", "--json")
+    words = ("--dataset", "nab", "--data", tmp_path, "--detector", "jump", "--detector", "change", "--json")
     code, out, _ = command(*words, "--predictions", tmp_path / "p")
     assert code == 0
     document = json.loads(out)
-    assert [one["detector"] for one in document["detectors"]] == ["jump", "level"]
+    assert [one["detector"] for one in document["detectors"]] == ["jump", "change"]
     assert {
         "nab",
         "vus_pr",
@@ -143,7 +143,7 @@ def test_json_is_one_document(jump: None, command: Run, tmp_path: Path) -> None:
         "microseconds_per_point",
     } <= set(document["detectors"][0])
     assert (tmp_path / "p" / "jump" / "web" / "a.csv").is_file()
-    assert (tmp_path / "p" / "level" / "web" / "a.csv").is_file()
+    assert (tmp_path / "p" / "change" / "web" / "a.csv").is_file()
     fixed = json.loads(command(*words, "--threshold", "0.9")[1])
     assert fixed["detectors"][0]["thresholds"] == {"standard": 0.9, "low_fp": 0.9, "low_fn": 0.9}
     assert fixed["detectors"][0]["nab_leave_one_category_out"] == {}

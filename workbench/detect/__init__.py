@@ -1,26 +1,42 @@
-"""Detect: scores, episodes and anomaly events of metric series.
+"""Detect: scores, alarms and anomaly events of metric series; forecasts of them.
 
 Enters: blocks of float64, one row per series and one column per time step, NaN = no sample. Leaves: scores of the same
-shape (-log10 of a probability, high = anomalous), the band expected, episodes, and events of kind "anomaly".
-The one idea: a detector is a frozen dataclass of parameters; scores are causal (they never depend on later samples) and
-calibrated on each series' own past, so one threshold serves all. Read `level.py` first, then
-`episodes.py` and `events.py`.
+shape from 0 to 1 (high = strange), the band expected, alarms, events of kind "anomaly"; forecasts with intervals.
+The one idea: a detector is a frozen dataclass of parameters; what it finds strange is calibrated on each series' own
+past, so one threshold serves all, and nothing depends on later samples. Read `detector.py` first, then
+`members/seasonal.py`, `watchdog.py` (the default) and `threshold.py` (when is it an alarm); forecasts are in
+`forecast/`. `level.py` is the batch tool that the diagnosis finds the window of an incident with.
 """
 
+from workbench.detect.detector import Band, Detector, Stream
 from workbench.detect.episodes import episodes
 from workbench.detect.events import to_events
 from workbench.detect.export import PromqlBand, export_rules
 from workbench.detect.level import LevelShift, expected
+from workbench.detect.refractory import Refractory
 from workbench.detect.shift import shift
+from workbench.detect.surprise import to_score, to_surprise
+from workbench.detect.threshold import Alarm, discoveries, expectations
+from workbench.detect.watchdog import Watchdog
 from workbench.detect.words import quantity
 
 __all__ = [
+    "Alarm",
+    "Band",
+    "Detector",
     "LevelShift",
     "PromqlBand",
+    "Refractory",
+    "Stream",
+    "Watchdog",
+    "discoveries",
     "episodes",
+    "expectations",
     "expected",
     "export_rules",
     "quantity",
     "shift",
     "to_events",
+    "to_score",
+    "to_surprise",
 ]

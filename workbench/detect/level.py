@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from workbench.detect.robust import MAD_TO_SIGMA, Block, median, median_and_mad, quantile_of_sorted
 from workbench.detect.season import find_period, seasonal_median
+from workbench.detect.surprise import to_score
 from workbench.errors import InvalidInput, ShapeError, check_one_of
 
 __all__ = ["LevelShift", "expected"]
@@ -91,7 +92,11 @@ class LevelShift:
         if not (self.floor >= 0 and self.floor_share >= 0 and self.hold >= 0):
             raise InvalidInput(f"LevelShift has a negative floor, floor_share or hold: {self}.")
 
-    def score(self, values: Block) -> Block:
+    def score(self, values: Block, *, step: float = 60.0) -> Block:
+        """Return the surprise of each level in [0, 1], as every detector does; see `surprise.py`. Any step will do."""
+        return to_score(self.surprise(values))
+
+    def surprise(self, values: Block) -> Block:
         """Return how surprising each level is, as -log10 of its probability.
 
         Parameters

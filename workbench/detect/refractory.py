@@ -57,7 +57,8 @@ class Refractory:
     ) -> Block:
         """Return what of scores in [0, 1], shape (n, c), may become an alarm; NaN stays NaN.
 
-        What is below `least` is none, and covers nothing that follows. With a `state` (brought up to date in place) and the number of the first column, a stream goes on.
+        What is below `least` is none, and covers nothing that follows. With a `state` (brought up to date in place) and
+        the number of the first column, a stream goes on.
         """
         from workbench.detect import kernels
 
@@ -67,6 +68,14 @@ class Refractory:
         out = np.empty_like(block)
         rest = (state[name] for name in ("until", "height", "load"))
         kernels.hold(
-            block * HIGHEST, tick, held, self.habit, float(np.exp(-step / self.lately)), self.escalate, least * HIGHEST, *rest, out
+            block * HIGHEST,
+            tick,
+            held,
+            self.habit,
+            float(np.exp(-step / self.lately)),
+            self.escalate,
+            least * HIGHEST,
+            *rest,
+            out,
         )
         return out / HIGHEST

@@ -85,12 +85,13 @@ class Watchdog(Detector):
     def shares(self, step: float) -> npt.NDArray[np.float64]:
         """Return the weight of each feature at a step of so many seconds; they add up to 1."""
         if self.weights is not None:
-            return np.array(self.weights, float) / sum(self.weights)
+            given = np.array(self.weights, float)
+            return np.asarray(given / given.sum(), np.float64)
         sharp = np.array([feature == "burst" for feature in self.features])
         if sharp.all() or not sharp.any():
             return np.full(len(sharp), 1 / len(sharp))
         share = _SHARP * float(np.clip(np.log(_COARSE / step) / np.log(_COARSE / _FINE), 0.0, 1.0))
-        return np.where(sharp, share / sharp.sum(), (1 - share) / (~sharp).sum())
+        return np.asarray(np.where(sharp, share / sharp.sum(), (1 - share) / (~sharp).sum()), np.float64)
 
     def combine(self, surprise: Block, step: float) -> Block:
         """Return the weighted mean of the features; one that is not ready counts as 0."""

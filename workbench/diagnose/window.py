@@ -111,7 +111,7 @@ def find_window(block: xr.DataArray) -> tuple[Window | None, float, pd.DataFrame
     values = np.asarray(block.values, float)
     if values.shape[0] == 0 or values.shape[1] < 6:
         return None, 0.0, build_events({"time": np.empty(0, "datetime64[ns]")})
-    scores = np.nan_to_num(detect.LevelShift().score(values), nan=0.0)
+    scores = np.nan_to_num(detect.LevelShift().surprise(values), nan=0.0)
     events = detect.to_events(block, scores)
     total = np.clip(scores - _FIRE, 0.0, _CAP - _FIRE).sum(axis=0)
     run = _heaviest_run(total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -113,7 +112,7 @@ def run(name: str, detector: Any, data: LabelledSet, *, hold: Hold | None = None
 def grid_scores(name: str, detector: Any, values: Block, step: float, where: str) -> Block:
     """Return the scores of a block, checked: float64 of shape (n, t), from 0 to 1, NaN where there is none."""
     try:
-        given = _score(detector, values, step)
+        given = detector.score(values, step=step)
         scores: Block = np.asarray(given, np.float64)
     except WorkbenchError:
         raise
@@ -130,11 +129,3 @@ def grid_scores(name: str, detector: Any, values: Block, step: float, where: str
             f"detector {name!r} scored {where} from {np.nanmin(scores):g} to {np.nanmax(scores):g}: keep to 0 to 1."
         )
     return scores
-
-
-def _score(detector: Any, values: Block, step: float) -> Block:
-    """Return what a detector scores; bridge for detectors that know no step and score -log10 of a probability."""
-    if "step" in inspect.signature(detector.score).parameters:
-        return detector.score(values, step=step)  # type: ignore[no-any-return]
-    surprise: Block = detector.score(values)
-    return surprise / (surprise + 4.0) if bool((surprise > 1).any()) or detector.name == "level" else surprise

@@ -163,7 +163,7 @@ def _expected(
 
     block = values[None, :]
     _, low, high = expected(block)
-    scores = LevelShift().score(block)
+    scores = LevelShift().surprise(block)
     table = episodes(scores, _THRESHOLD)
     half = (time[1] - time[0]) // 2
     found = tuple(
