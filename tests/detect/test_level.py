@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests import naive
-from workbench import registry
 from workbench.detect import LevelShift, episodes, expected
 from workbench.detect.season import find_period, seasonal_median
 from workbench.errors import InvalidInput, ShapeError
@@ -184,10 +183,6 @@ def test_wrong_shapes_and_empty_blocks() -> None:
         expected(np.zeros((1, 5)), threshold=1)
     assert LevelShift().surprise(np.zeros((0, 5))).shape == (0, 5)
     assert LevelShift().surprise(np.zeros((3, 0))).shape == (3, 0)
-
-
-def test_it_is_registered_under_its_name() -> None:
-    assert registry.load("workbench.detectors", LevelShift.name) is LevelShift
 
 
 def test_labelled_anomalies_are_found_without_tuning(shared_data: Path) -> None:

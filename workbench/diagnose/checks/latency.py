@@ -65,13 +65,13 @@ def _hand_on(table: pd.DataFrame, weight: npt.NDArray[np.float64]) -> npt.NDArra
     spent, blamed = table["service"].to_numpy(object), table["blamed"].to_numpy(object)
     settled, moving = np.where(queue, 0.0, weight), np.where(queue, weight, 0.0)
     for _ in range(8):
-        ahead = np.zeros(len(weight))
+        ahead = np.where(moving > 1e-9, 0.0, moving)
         for row in np.flatnonzero(moving > 1e-9):
             inner = np.where(spent == blamed[row], weight, 0.0)
             if inner.sum() <= 0:
                 settled[row] += moving[row]
             else:
-                ahead += moving[row] * inner / inner.sum()
+                ahead += moving[row] * (inner / inner.sum())
         settled += np.where(queue, 0.0, ahead)
         moving = np.where(queue, ahead, 0.0)
     return settled + moving
