@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import json
 import math
 import re
@@ -749,6 +750,281 @@ def level_episodes(
         else:
             joined.append([start, end])
     return [(start, end) for start, end in joined]
+
+
+def surprises(
+    strange: Sequence[float],
+    least: float,
+    quantile: float,
+    most: float,
+    shape: float,
+    weight: float,
+    share: float,
+    memory: float,
+    highest: float,
+) -> list[float]:
+    """-log10 p of each strangeness by those before it, kept as counts of eighths of an octave (320, moving up)."""
+    begins = lambda k: unit * 2.0 ** ((k - 1) / 8 - 16.0 - 0.043)  # noqa: E731
+    unit = top = total = 0.0
+    lowest = 0  # all at or below it is one, and no surprise
+    counts: dict[int, float] = {}
+    out = []
+    for v in strange:
+        if math.isnan(v):
+            out.append(math.nan)
+            continue
+        unit = unit or v
+        at = max(math.floor((math.log2(v / unit) + 0.043 + 16.0) * 8) + 1, lowest) if v > 0 else lowest
+        while at > lowest + 320:
+            lowest += 8
+        lower = sum(counts.pop(k) for k in list(counts) if k <= lowest)
+        counts[lowest] = lower
+        score = 0.0
+        if total >= least and at > lowest:
+            above = lambda first: sum(count for k, count in counts.items() if k >= first)  # noqa: E731
+            room = min((1 - quantile) * total, most)
+            first = min(k for k in range(lowest + 1, lowest + 322) if above(k) <= room)
+            low = begins(first)
+            if low < share * top:
+                low = share * top
+                kept = math.floor((math.log2(low / unit) + 0.043 + 16.0) * 8) + 2
+                first = max(first, min(max(kept, lowest + 1), lowest + 321))
+            step = math.log(2) / 8
+            logs = sum(
+                count * max(math.log(begins(k)) + step / 2 - math.log(low), step / 4)
+                for k, count in counts.items()
+                if k >= first
+            )
+            mean = (logs + shape * weight) / (above(first) + weight)
+            score = -math.log10((above(first) + 1) / (total + 1)) + math.log(max(v / low, 1.0)) / mean / math.log(10)
+            if v <= low:
+                score = -math.log10((counts.get(at, 0.0) / 2 + above(at + 1) + 1) / (total + 1))
+        out.append(min(max(score, 0.0), highest))
+        counts[at] = counts.get(at, 0.0) + 1
+        total += 1
+        top = max(top, v)
+        if total >= memory:
+            counts = {k: count / 2 for k, count in counts.items()}
+            total, top = total / 2, top / 2
+    return out
+
+
+def _beyond_rounding(v: float, size: float) -> float:
+    return v if v > 1e-9 * abs(size) else 0.0
+
+
+def held(values: Sequence[float]) -> list[float]:
+    """Values with each gap repeating the one before it; NaN before the first."""
+    out: list[float] = []
+    for x in values:
+        out.append(out[-1] if math.isnan(x) and out else x)
+    return out
+
+
+def seasonal_distances(
+    values: Sequence[float], per: int, slots: int, rate: float, favour: Sequence[float], lately: float, long: float
+) -> tuple[list[float], list[float], list[float]]:
+    """(expected, distance, burst): by the level, the last hours, days or the week, whichever erred least so far."""
+    samples: list[float] = []
+    by_slot: dict[int, list[float]] = {}
+    error = [0.0] * 4
+    offs: list[float] = []
+    bursts: list[float] = []
+    expected, distance = [], []
+    for t, x in enumerate(values):
+        if math.isnan(x):
+            for out in (expected, distance, bursts):
+                out.append(math.nan)
+            continue
+
+        def around(back: int, times: int, reach: int, slot: int = t // per) -> float:
+            places = [slot - k * back + e for k in range(1, times + 1) for e in range(-reach, reach + 1)]
+            means = [sum(by_slot[p]) / len(by_slot[p]) for p in places if p in by_slot]
+            return statistics.median(means) if len(means) >= 3 else math.nan
+
+        hour = slots // 24
+        guess = [
+            statistics.median(samples[-15:]) if samples else math.nan,
+            around(hour, 5, 1) if hour >= 6 else math.nan,
+            around(slots, 5, 1) if slots > 1 else math.nan,
+            around(7 * slots, 1, 2) if slots > 2 else math.nan,
+        ]
+        known = [k for k in range(4) if not math.isnan(guess[k])]
+        best = min(known, key=lambda k: error[k] * favour[k], default=-1)
+        expected.append(guess[best] if known else math.nan)
+        distance.append(_beyond_rounding(abs(x - guess[best]), x) if known else math.nan)
+        if known:
+            offs.append(x - guess[best])
+            v = jump_fit(offs, lately, long)
+            bursts.append(v if math.isnan(v) else _beyond_rounding(v, x))
+        else:
+            bursts.append(math.nan)
+        for k in known:
+            error[k] += rate * (abs(x - guess[k]) - error[k])
+        samples.append(x)
+        by_slot.setdefault(t // per, []).append(x)
+    return expected, distance, bursts
+
+
+def jump_fit(offs: Sequence[float], lately: float, long: float) -> float:
+    """How well the last three residuals fit a jump, each freed of what the one before foretold; from the beginning."""
+    if len(offs) < 5:
+        return math.nan
+    level = lag = power = 0.0
+    for end in range(4, len(offs)):
+        rate = 1.0 / (end - 3)
+        level += max(lately, rate) * (offs[end - 4] - level)
+        y = [off - level for off in offs[end - 4 : end + 1]]
+        phi = min(max(lag / power, 0.0), 0.95) if power > 0 else 0.0
+        fresh = [y[k] - phi * y[k - 1] for k in (2, 3, 4)]
+        shape = (1.0, 1 - phi, 1 - phi)
+        fit = abs(sum(a * b for a, b in zip(shape, fresh, strict=True))) / math.hypot(*shape)
+        lag += max(long, rate) * (y[1] * y[0] - lag)
+        power += max(long, rate) * (y[0] * y[0] - power)
+    return fit
+
+
+def outside_range(values: Sequence[float], per: int, blocks: int, reach: int, days: int) -> list[float]:
+    """How far each value is outside all values of the same blocks (and `reach` on either side) of the days before."""
+    out = []
+    for t, x in enumerate(values):
+        near = {t // per - day * blocks + e for day in range(1, days + 1) for e in range(-reach, reach + 1)}
+        past = [y for s, y in enumerate(values[:t]) if s // per in near and not math.isnan(y)]
+        beyond = max(x - max(past), min(past) - x, 0.0) if past and not math.isnan(x) else math.nan
+        out.append(beyond if math.isnan(beyond) else _beyond_rounding(beyond, x))
+    return out
+
+
+def shift_and_spread(values: Sequence[float], short: int, long: int, lags: int) -> tuple[list[float], list[float]]:
+    """Distance of the medians of the last `short` samples and the `long` before; size of the last `lags` jumps."""
+    shift, spread = [math.nan] * len(values), [math.nan] * len(values)
+    samples: list[float] = []
+    for t, x in enumerate(values):
+        if math.isnan(x):
+            continue
+        samples.append(x)
+        before = samples[:-short][-long:]
+        if len(before) > 5:
+            shift[t] = _beyond_rounding(abs(statistics.median(samples[-short:]) - statistics.median(before)), x)
+        if len(samples) > lags:
+            jumps = [b - a for a, b in pairwise(samples[-lags - 1 :])]
+            spread[t] = _beyond_rounding(math.sqrt(sum(d * d for d in jumps) / lags), x)
+    return shift, spread
+
+
+def nearest_stretches(values: Sequence[float], m: int, history: int, *, normal: bool) -> list[float]:
+    """Distance of each last `m` samples from the nearest `m` of the last `history` that share none with them."""
+    first = next((t for t, x in enumerate(values) if not math.isnan(x)), len(values))
+    filled = held(values)[first:]
+    out = [math.nan] * len(values)
+
+    def form(window: list[float]) -> list[float]:
+        mean = sum(window) / m
+        size = math.sqrt(sum((x - mean) ** 2 for x in window) / m)
+        flat = size <= 1e-9 * max(map(abs, window))
+        return [0.0 if flat else (x - mean) / size for x in window]
+
+    for t in range(2 * m - 1, len(filled)):
+        if math.isnan(values[first + t]):
+            continue
+        low = max(0, t + 1 - history)
+        ways = [filled[e - m + 1 : e + 1] for e in range(low + m - 1, t - m + 1)]
+        newest = filled[t - m + 1 : t + 1]
+        if normal:
+            newest, ways = form(newest), [form(way) for way in ways]
+        if ways:
+            v = min(math.dist(newest, way) for way in ways)
+            out[first + t] = v if v > (1e-3 if normal else 1e-9 * abs(filled[t])) else 0.0
+    return out
+
+
+def passed(
+    surprise: Sequence[float], span: int, share: float, decay: float, escalate: float, least: float
+) -> list[float]:
+    """What a refractory lets through: each by how much less, for all that was let through before it."""
+    through: list[tuple[int, float, float]] = []  # when, how high, what was left of it
+    out = []
+    for t, s in enumerate(surprise):
+        left = s - share * sum(rest * decay ** (t - when) for when, _, rest in through)
+        covered = [height for when, height, _ in through if t <= when + span][-1:]
+        passes = not math.isnan(s) and s >= least and left > 0 and s > escalate * max(covered, default=0.0)
+        if passes:
+            through.append((t, s, left))
+        out.append(left if passes else math.nan if math.isnan(s) else 0.0)
+    return out
+
+
+def agile_distances(values: Sequence[float], span: float) -> list[float]:
+    """Distance from the weighted mean of the samples before: weights 1 / span, plain mean at first."""
+    out, level, seen = [], 0.0, 0
+    for x in values:
+        out.append(_beyond_rounding(abs(x - level), x) if seen and not math.isnan(x) else math.nan)
+        if not math.isnan(x):
+            seen += 1
+            rate = max(1 / span, 1 / seen)
+            level = (1 - rate) * level + rate * x
+    return out
+
+
+def saliencies(values: Sequence[float], length: int, ahead: int, near: int) -> list[float]:
+    """The newest place of the spectral residual's map, over the mean of those before it; plain transforms there and back."""
+    out = [math.nan] * len(values)
+    filled = held(values)
+    real = length - ahead
+    for t, x in enumerate(values):
+        window = filled[t - real + 1 : t + 1] if t >= real - 1 else []
+        if not window or math.isnan(window[0]) or math.isnan(x):
+            continue
+        slope = sum((window[-1] - window[-1 - k]) / k for k in range(1, ahead + 1)) / ahead
+        longer = window + [window[-ahead] + slope * ahead] * ahead
+        mean = sum(window) / real
+        wave = [[cmath.exp(2j * math.pi * k * f / length) for k in range(length)] for f in range(length)]
+        spectrum = [sum((y - mean) * w.conjugate() for y, w in zip(longer, wave[f], strict=True)) for f in range(length)]
+        top = max(map(abs, spectrum[1:]))
+        out[t] = 0.0
+        if top <= 1e-9 * length * max(map(abs, window)):
+            continue
+        logs = [math.log(max(abs(s), 1e-6 * top)) for s in spectrum[: length // 2 + 1]]
+        usual = [0.0] * length
+        for f in range(1, length // 2 + 1):
+            around = logs[max(f - 1, 1) : f + 2]
+            usual[f] = usual[-f] = math.exp(sum(around) / len(around))
+        flat = [spectrum[f] / usual[f] if f else 0.0 for f in range(length)]
+        places = [abs(sum(s * wave[f][k] for f, s in enumerate(flat))) for k in range(real - 1 - near, real)]
+        out[t] = places[-1] / (sum(places[:-1]) / near)
+    return out
+
+
+def unexplained(windows: Any, newest: Any, share: float) -> float:
+    """Length of what principal components leave of a window, of each the root of cut / (variance + cut)."""
+    import numpy as np
+
+    away = windows - windows.mean(axis=0)
+    variance, vectors = np.linalg.eigh(away.T @ away)
+    cut = share * variance.mean()
+    kept = cut / (np.maximum(variance, 0) + cut) if cut > 0 else np.ones(len(variance))
+    along = vectors.T @ (newest - windows.mean(axis=0))
+    return math.sqrt(float((kept * along**2).sum()))
+
+
+def apart(past: Any, newest: Any, components: int) -> list[float]:
+    """What the leading components of an entity's past (metrics, ticks) leave of each of its newest values."""
+    import numpy as np
+
+    rows = []
+    for metric, x in zip(past.tolist(), newest.tolist(), strict=True):
+        seen = [y for y in metric if not math.isnan(y)]
+        center = statistics.median(seen)
+        scale = 1.4826 * statistics.median(abs(y - center) for y in seen)
+        z = [0.0 if math.isnan(y) else min(max((y - center) / scale, -6.0), 6.0) for y in metric]
+        rows.append((z, 0.0 if math.isnan(x) else (x - center) / scale))
+    z, now = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    vectors, sizes, _ = np.linalg.svd(z, full_matrices=False)
+    left = now.copy()
+    for k in range(min(components, len(z) // 2)):
+        counts = 1 - (sizes[min(components, len(z) // 2)] / sizes[k]) ** 2
+        left -= counts * vectors[:, k] * (vectors[:, k] @ now)
+    return np.where(np.isnan(newest), np.nan, np.abs(left)).tolist()  # type: ignore[no-any-return]
 
 
 # --- traces ----------------------------------------------------------------------------------------------------------

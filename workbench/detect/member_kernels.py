@@ -96,11 +96,10 @@ def _closest(total: Any, sizes: Any, count: Any, m: Any, flat: Any) -> Any:
     """Return the greatest correlation with any of `count` windows: two flat ones have 1, a flat and another one 1/2."""
     best = -np.inf
     for e in range(count):
-        if flat:
-            c = 1.0 if sizes[e] == 0.0 else 0.5
-        else:
-            c = total[e] * sizes[e] / m if sizes[e] != 0.0 else 0.5
-        best = max(best, c)
+        alike = 0.5
+        if flat == (sizes[e] == 0.0):
+            alike = 1.0 if flat else total[e] * sizes[e] / m
+        best = max(best, alike)
     return best
 
 

@@ -54,7 +54,7 @@ class Spectral(Detector):
 
     def __post_init__(self) -> None:
         """Reject parameters that cannot work."""
-        if self.length % 2 or not 1 <= self.ahead or not 1 <= self.near < self.length - self.ahead - 1:
+        if self.length % 2 or self.ahead < 1 or not 1 <= self.near < self.length - self.ahead - 1:
             raise InvalidInput(
                 f"{self} cannot work: an even length, ahead >= 1 and 1 <= near < length - ahead - 1 are needed."
             )

@@ -1,4 +1,4 @@
-"""Matrix profile to the left of stretches freed of level and size: has this shape been seen before?"""
+"""Matrix profile to the left, of stretches freed of level and size: only their shape counts."""
 
 from __future__ import annotations
 
