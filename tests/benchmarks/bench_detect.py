@@ -39,7 +39,7 @@ POINTS, PERIOD = 10_080, 288
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "quantile": (0.95, 0.97, 0.98),
-    "reach": (2, 3, 6),
+    "reach": (3600.0, 5400.0, 7200.0),
     "days": (5, 7),
     "hours": (6, 8, 10, 12, 16),
     "escalate": (1.1, 1.2, 1.3, 1.4),
@@ -127,7 +127,7 @@ def choose(data: Any, parts: Any, shape: tuple[int, ...], profile: str, category
     return cell, found[cell].threshold
 
 
-def variant(quantile: float, reach: int, days: int) -> Watchdog:
+def variant(quantile: float, reach: float, days: int) -> Watchdog:
     """Return the default detector with other parameters."""
     members = []
     for member in Watchdog().members:
