@@ -56,6 +56,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path(data) / "detect", help="folder in NAB's layout")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--series", type=int, default=10_000, help="series of a tick")
+    parser.add_argument("--ticks", type=int, default=1000, help="ticks measured")
     parser.add_argument("--count", type=int, default=100, help="injected faults of a kind and size")
     parser.add_argument("--json", type=Path, help="file for all figures")
     return parser.parse_args()
@@ -201,7 +202,7 @@ def tick(asked: argparse.Namespace) -> Iterator[Target]:
         for _ in range(history // 100):
             stream.parts(generator.normal(10, 1, (asked.series, 100)))
         fill(stream)
-        ticks = (generator.normal(10, 1, asked.series) for _ in range(1000))
+        ticks = (generator.normal(10, 1, asked.series) for _ in range(asked.ticks))
         spent = np.array([once(partial(stream.update, values)) for values in ticks])
         print(
             f"step {step:g} s: {asked.series:,} series, {stream.nbytes / asked.series:,.0f} bytes each,"
