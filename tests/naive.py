@@ -1543,3 +1543,31 @@ def quiet_after(scores: Sequence[float], span: int, escalation: float) -> list[f
         passes = score > 0 and all(score > escalation * other for other in recent)
         kept.append(score if passes or math.isnan(score) else 0.0)
     return kept
+
+
+def discoveries(scores: Sequence[float], threshold: float, decade: float) -> list[bool]:
+    """Which scores stand out: all from the highest rank k on whose score passes what one of m / k as rare needs."""
+    known = sorted((score for score in scores if not math.isnan(score)), reverse=True)
+    lowest = math.inf
+    for rank, score in enumerate(known, 1):
+        if score >= threshold + decade * math.log10(len(known) / rank):
+            lowest = score
+    return [score >= lowest for score in scores]
+
+
+def refractory(
+    scores: Sequence[float], held: int, escalate: float, habit: float, decay: float, least: float
+) -> list[float]:
+    """Scores let through: none within `held` steps unless far higher, less `habit` of all that came through lately."""
+    out: list[float] = []
+    through: list[tuple[int, float, float]] = []
+    for at, score in enumerate(scores):
+        load = sum(left * decay ** (at - when) for when, left, _ in through)
+        covers = bool(through) and at <= through[-1][0] + held
+        left = score - habit * load
+        if score >= least and left > 0 and score > (escalate * through[-1][2] if covers else 0.0):
+            out.append(left)
+            through.append((at, left, score))
+        else:
+            out.append(score if math.isnan(score) else 0.0)
+    return out

@@ -209,3 +209,8 @@ def test_labelled_anomalies_are_found_without_tuning(shared_data: Path) -> None:
     assert labelled == 50
     assert hits >= 32, f"{hits} of 50 windows"
     assert false / weeks < 3, f"{false / weeks:.2f} false episodes per week"
+
+
+def test_the_largest_floats_do_not_overflow() -> None:
+    block = np.where(np.arange(400) % 2, 1e308, -1e308)[None]
+    assert not np.isinf(LevelShift().surprise(block)).any()

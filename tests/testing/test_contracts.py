@@ -289,43 +289,61 @@ def test_check_codec_accepts_the_sound_and_names_the_broken() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Distance:
-    """Distance from the running mean of the past."""
+    """Distance from the mean of the past, in shares of the range of the past."""
 
     name: ClassVar[str] = "distance"
 
-    def score(self, values: np.ndarray) -> np.ndarray:
+    def score(self, values: np.ndarray, *, step: float = 60.0) -> np.ndarray:
         known = np.where(np.isfinite(values), values, np.nan)
         count = np.cumsum(np.isfinite(known), axis=1)
-        mean = np.nancumsum(known, axis=1) / np.maximum(count, 1)
-        return np.abs(known - np.roll(mean, 1, axis=1)) if values.shape[1] else known
+        before = np.pad(np.nancumsum(known, axis=1) / np.maximum(count, 1), ((0, 0), (1, 0)))[:, : known.shape[1]]
+        low = np.minimum.accumulate(np.where(np.isnan(known), np.inf, known), axis=1)
+        high = np.maximum.accumulate(np.where(np.isnan(known), -np.inf, known), axis=1)
+        off = np.abs(known - before)
+        width = np.where(np.isfinite(high - low), high - low, 0.0)
+        share = np.divide(off, off + width, out=np.zeros_like(off), where=off > 0)
+        return np.where((count > 30) & np.isfinite(known), share, np.nan)
 
 
 @dataclasses.dataclass(frozen=True)
 class Foresight(Distance):
-    def score(self, values: np.ndarray) -> np.ndarray:
-        known = np.where(np.isfinite(values), values, np.nan)
-        return np.abs(known - np.nan_to_num(known).mean(axis=1, keepdims=True)) if values.shape[1] else known
+    def score(self, values: np.ndarray, *, step: float = 60.0) -> np.ndarray:
+        return super().score(values[:, ::-1])[:, ::-1]
 
 
 @dataclasses.dataclass(frozen=True)
 class Upside(Distance):
-    def score(self, values: np.ndarray) -> np.ndarray:
-        return 1.0 / (1.0 + super().score(values))
+    def score(self, values: np.ndarray, *, step: float = 60.0) -> np.ndarray:
+        return 1.0 - super().score(values)
 
 
 @dataclasses.dataclass(frozen=True)
 class Filling(Distance):
-    def score(self, values: np.ndarray) -> np.ndarray:
+    def score(self, values: np.ndarray, *, step: float = 60.0) -> np.ndarray:
         return np.nan_to_num(super().score(values))
 
 
+@dataclasses.dataclass(frozen=True)
+class Loose(Distance):
+    def score(self, values: np.ndarray, *, step: float = 60.0) -> np.ndarray:
+        return 5.0 * super().score(values)
+
+
+@dataclasses.dataclass(frozen=True)
+class Absolute(Distance):
+    def score(self, values: np.ndarray, *, step: float = 60.0) -> np.ndarray:
+        known = np.abs(np.where(np.isfinite(values), values, np.nan))
+        return known / (1.0 + known)
+
+
 def test_check_detector_accepts_the_sound_and_names_the_broken() -> None:
-    with pytest.raises(AssertionError, match="not causal"):
-        check_detector(Distance())  # the roll brings the last mean to the front
+    check_detector(Distance())
     for broken, promise in (
         (Foresight(), "not causal"),
-        (Upside(), "not causal|high must mean"),
+        (Upside(), "high must mean"),
         (Filling(), "sample that is not there"),
+        (Loose(), "outside 0 to 1"),
+        (Absolute(), "in another unit"),
     ):
         with pytest.raises(AssertionError, match=promise):
             check_detector(broken)

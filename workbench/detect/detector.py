@@ -80,7 +80,7 @@ class Detector:
 
     def combine(self, surprise: Block, step: float) -> Block:
         """Return one surprise of those of the features, (k, n, c) to (n, c): their mean. One not ready counts as 0."""
-        total = np.where(np.isnan(surprise), 0.0, surprise).mean(axis=0)
+        total = np.where(np.isnan(surprise), 0.0, surprise).sum(axis=0) / len(surprise)
         return np.where(np.isnan(surprise).all(axis=0), np.nan, total)
 
     def score(self, values: Block, *, step: float = 60.0) -> Block:

@@ -130,7 +130,8 @@ class LevelShift:
         size = max(1, _CELLS // max(block.shape[1], 1))
         for first in range(0, len(block), size):
             rows = slice(first, first + size)
-            part = np.where(np.isfinite(block[rows]), block[rows], np.nan)
+            # Differences of what is left are finite; infinities are no samples.
+            part = np.where(np.isfinite(block[rows]), np.clip(block[rows], -1e150, 1e150), np.nan)
             _run(self, part, _Trace(*(array[rows] for array in out.arrays())))
         return out
 

@@ -130,6 +130,8 @@ def discoveries(scores: Block, threshold: float) -> npt.NDArray[np.bool_]:
         For one series.
     """
     block = np.where(np.isnan(scores), -1.0, scores)
+    if not block.size:
+        return np.zeros(block.shape, bool)
     count = (block >= 0).sum(axis=0)
     falling = -np.sort(-block, axis=0)
     rank = np.arange(1, len(block) + 1)[:, None]

@@ -96,8 +96,9 @@ class Watchdog(Detector):
     def combine(self, surprise: Block, step: float) -> Block:
         """Return the weighted mean of the features; one that is not ready counts as 0."""
         total = np.zeros(surprise.shape[1:])
-        for share, one in zip(self.shares(step).tolist(), surprise, strict=True):  # a matrix product rounds by its size
-            total += share * np.where(np.isnan(one), 0.0, one)
+        for share, part_of in zip(self.shares(step).tolist(), surprise, strict=True):
+            # One after the other: a matrix product would round by the shape of the block.
+            total += share * np.where(np.isnan(part_of), 0.0, part_of)
         return np.where(np.isnan(surprise).all(axis=0), np.nan, total)
 
     def expected(self, values: Block, *, step: float = 60.0, score: float = 0.5) -> Band:

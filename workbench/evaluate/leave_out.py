@@ -1,8 +1,8 @@
 """What a score is worth on categories that took no part in choosing: threshold and configuration come from the others.
 
 The plain figure tunes its threshold on the very labels it is scored by. Here each category is left out in turn: the
-configuration and the threshold that score best on all other categories are applied to it, and what the categories earn
-is added up.
+configuration and the steadiest threshold of all other categories are applied to it, and what the categories earn is added
+up.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.evaluate.labelled import Block, LabelledSeries
-from workbench.evaluate.nab import Profile, Scores, best_of, contributions, count_windows, normalise, raw_at
+from workbench.evaluate.nab import Profile, Scores, contributions, count_windows, normalise, raw_at, steady
 
 __all__ = ["Fold", "LeftOut", "leave_out"]
 
@@ -74,7 +74,7 @@ def _fold(
     others = [one for one in series if one.category != category]
     own = [one for one in series if one.category == category]
     found = {
-        name: best_of([part[one.key] for one in others], count_windows(others), profile) for name, part in parts.items()
+        name: steady([part[one.key] for one in others], count_windows(others), profile) for name, part in parts.items()
     }
     choice = max(found, key=lambda name: found[name].score)
     threshold = found[choice].threshold

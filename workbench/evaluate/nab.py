@@ -34,6 +34,7 @@ __all__ = [
     "raw_at",
     "row_gains",
     "score_at",
+    "steady",
     "sweep",
 ]
 
@@ -165,6 +166,19 @@ def best_of(parts: Sequence[tuple[Block, Block]], windows: int, profile: Profile
     thresholds, raw = sweep(parts, windows, profile)
     at = int(np.argmax(raw))
     return Best(normalise(float(raw[at]), windows, profile), float(thresholds[at]))
+
+
+def steady(parts: Sequence[tuple[Block, Block]], windows: int, profile: Profile, width: float = 0.04) -> Best:
+    """Return the threshold to take elsewhere: the one around which the score is best, not the one at which it is.
+
+    With a few dozen windows the very best threshold is often a narrow peak that other series do not share. The raw score
+    is averaged over thresholds up to a share of `width` lower and higher.
+    """
+    thresholds, raw = sweep(parts, windows, profile)
+    around = thresholds[:, None] * np.exp(np.linspace(-width, width, 9))
+    at = np.searchsorted(-thresholds, -around, side="right") - 1
+    best_at = int(np.argmax(raw[at].mean(axis=1)))
+    return Best(normalise(float(raw[best_at]), windows, profile), float(thresholds[best_at]))
 
 
 def raw_at(parts: Sequence[tuple[Block, Block]], windows: int, threshold: float, profile: Profile) -> float:

@@ -12,7 +12,7 @@ from workbench.evaluate.detection import Events, count_events, mean_vus_pr
 from workbench.evaluate.hold import Hold, keep_all, usual_hold
 from workbench.evaluate.labelled import LabelledSet
 from workbench.evaluate.leave_out import leave_out
-from workbench.evaluate.nab import PROFILES, Profile, Scores, best, score_at
+from workbench.evaluate.nab import PROFILES, Profile, Scores, best, contributions, count_windows, score_at, steady
 from workbench.evaluate.running import Ran
 from workbench.evaluate.static_rule import static_scores
 
@@ -185,7 +185,7 @@ def profiles_of(data: LabelledSet) -> dict[str, Profile]:
 
 
 def learn_thresholds(data: LabelledSet, scores: Scores) -> dict[str, float]:
-    """Return the best threshold of each profile on a labelled set.
+    """Return the steadiest good threshold of each profile on a labelled set, to be used on others.
 
     Raises
     ------
@@ -194,7 +194,11 @@ def learn_thresholds(data: LabelledSet, scores: Scores) -> dict[str, float]:
     """
     if not any(len(one.windows) for one in data.series):
         raise InvalidInput("the data to learn a threshold from have no labelled window: give a labelled set.")
-    return {name: best(data.series, scores, profile).threshold for name, profile in profiles_of(data).items()}
+    windows = count_windows(data.series)
+    return {
+        name: steady(contributions(data.series, scores, profile), windows, profile).threshold
+        for name, profile in profiles_of(data).items()
+    }
 
 
 def score_detectors(

@@ -15,7 +15,7 @@ from workbench.errors import InvalidInput
 __all__ = ["Envelope", "Seasonal"]
 
 _DAY = 86_400.0
-_SLOT = 300.0
+_SLOT, _BLOCK = 300.0, 1800.0
 _RECENT = 15
 _LATELY = 96
 """Samples over which the level of residuals is taken."""
@@ -104,25 +104,25 @@ class Envelope(Detector):
     ----------
     days : int
         How far back it looks; 7 include the same weekday.
-    reach : int
-        Blocks of half an hour (or of a step where that is longer) on either side that count as the same time: what
-        happens every day a little earlier or later is no news.
+    reach : float
+        Seconds on either side that count as the same time, in blocks of half an hour, or of a step where that is
+        longer, and one block at least: what happens every day a little earlier or later is no news.
     """
 
     name: ClassVar[str] = "envelope"
     features: ClassVar[tuple[str, ...]] = ("range",)
 
     days: int = 7
-    reach: int = 3
+    reach: float = 5400.0
 
     def __post_init__(self) -> None:
         """Reject parameters that cannot work."""
-        if self.days < 1 or self.reach < 0:
+        if self.days < 1 or not self.reach >= 0:
             raise InvalidInput(f"{self} cannot work: days >= 1 and reach >= 0 are needed.")
 
     def begin(self, series: int, step: float) -> Arrays:
         """Return the extremes of each block of the days looked back, and of today."""
-        _, blocks = grain(step, 1800.0)
+        _, blocks = grain(step, _BLOCK)
         shape = (series, (self.days + 1) * blocks)
         return {"low": np.full(shape, np.inf), "high": np.full(shape, -np.inf)}
 
@@ -131,8 +131,7 @@ class Envelope(Detector):
         from workbench.detect import kernels
 
         beyond = np.empty_like(values)
-        per, blocks = grain(step, 1800.0)
-        kernels.envelope(
-            values, tick, per, blocks, min(self.reach, (blocks - 1) // 2), state["low"], state["high"], beyond
-        )
+        per, blocks = grain(step, _BLOCK)
+        reach = min(max(1, round(self.reach / (per * step))), (blocks - 1) // 2)
+        kernels.envelope(values, tick, per, blocks, reach, state["low"], state["high"], beyond)
         return (beyond,)
