@@ -781,7 +781,7 @@ def surprises(
         counts[lowest] = lower
         score = 0.0
         if total >= least and at > lowest:
-            above = lambda first: sum(count for k, count in counts.items() if k >= first)  # noqa: E731
+            above = lambda first, held=counts: sum(count for k, count in held.items() if k >= first)  # noqa: E731
             room = min((1 - quantile) * total, most)
             first = min(k for k in range(lowest + 1, lowest + 322) if above(k) <= room)
             low = begins(first)
@@ -979,7 +979,9 @@ def saliencies(values: Sequence[float], length: int, ahead: int, near: int) -> l
         longer = window + [window[-ahead] + slope * ahead] * ahead
         mean = sum(window) / real
         wave = [[cmath.exp(2j * math.pi * k * f / length) for k in range(length)] for f in range(length)]
-        spectrum = [sum((y - mean) * w.conjugate() for y, w in zip(longer, wave[f], strict=True)) for f in range(length)]
+        spectrum = [
+            sum((y - mean) * w.conjugate() for y, w in zip(longer, wave[f], strict=True)) for f in range(length)
+        ]
         top = max(map(abs, spectrum[1:]))
         out[t] = 0.0
         if top <= 1e-9 * length * max(map(abs, window)):
@@ -1014,17 +1016,25 @@ def apart(past: Any, newest: Any, components: int) -> list[float]:
     rows = []
     for metric, x in zip(past.tolist(), newest.tolist(), strict=True):
         seen = [y for y in metric if not math.isnan(y)]
+        if len(seen) < 16:  # takes no part
+            rows.append(([0.0] * len(metric), math.nan))
+            continue
         center = statistics.median(seen)
         scale = 1.4826 * statistics.median(abs(y - center) for y in seen)
-        z = [0.0 if math.isnan(y) else min(max((y - center) / scale, -6.0), 6.0) for y in metric]
-        rows.append((z, 0.0 if math.isnan(x) else (x - center) / scale))
-    z, now = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+        rows.append(
+            (
+                [0.0 if math.isnan(y) else min(max((y - center) / scale, -6.0), 6.0) for y in metric],
+                (x - center) / scale,
+            )
+        )
+    z, known = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    now = np.nan_to_num(known)
     vectors, sizes, _ = np.linalg.svd(z, full_matrices=False)
     left = now.copy()
     for k in range(min(components, len(z) // 2)):
         counts = 1 - (sizes[min(components, len(z) // 2)] / sizes[k]) ** 2
         left -= counts * vectors[:, k] * (vectors[:, k] @ now)
-    return np.where(np.isnan(newest), np.nan, np.abs(left)).tolist()  # type: ignore[no-any-return]
+    return np.where(np.isnan(known), np.nan, np.abs(left)).tolist()  # type: ignore[no-any-return]
 
 
 # --- traces ----------------------------------------------------------------------------------------------------------

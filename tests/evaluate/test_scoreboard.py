@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from tests.evaluate.labelled_files import write_nab, write_rows
 from workbench import cli, registry
-from workbench.errors import InvalidInput, WorkbenchError
+from workbench.errors import InvalidInput, MissingDependency, WorkbenchError, WorkbenchWarning
 from workbench.evaluate import detectors, learn_thresholds, load_nab, load_series, run, score_detectors
 from workbench.evaluate.labelled import Block
 from workbench.evaluate.running import grid_scores
@@ -106,7 +108,20 @@ def test_a_broken_detector_is_named(how: str) -> None:
 
 def test_all_detectors_are_made_or_those_asked_for() -> None:
     assert list(detectors(["change", "change"])) == ["change"]
-    assert set(detectors()) == set(registry.names("workbench.detectors"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", WorkbenchWarning)  # of those that need what is not installed
+        made = set(detectors())
+    assert made - {"autoencoder", "lstm"} == set(registry.names("workbench.detectors")) - {"autoencoder", "lstm"}
+
+
+def test_one_that_needs_what_is_not_there_is_skipped_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
+    with pytest.warns(WorkbenchWarning, match=r"'(lstm|autoencoder)' needs torch.*\[deep\]"):
+        made = detectors()
+    assert set(made) == set(registry.names("workbench.detectors")) - {"autoencoder", "lstm"}
+    with pytest.raises(MissingDependency, match="needs torch"):
+        detectors(["lstm"])
 
 
 def test_the_command_prints_a_table_and_writes_predictions(jump: None, command: Run, tmp_path: Path) -> None:

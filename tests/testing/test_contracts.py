@@ -160,7 +160,11 @@ def test_broken_tiers_fail(broken: type[MemoryBucket], sentence: str, monkeypatc
         check_tier(broken, f"memory://{broken.__name__}")
 
 
-@built_in("workbench.detectors")
+DEEP = ("autoencoder", "lstm")
+"""Detectors that need torch; `tests/detect/test_members_deep.py` has them."""
+
+
+@pytest.mark.parametrize("name", [name for name in registry.BUILTINS["workbench.detectors"] if name not in DEEP])
 def test_detectors(name: str) -> None:
     check_detector(registry.load("workbench.detectors", name)())
 

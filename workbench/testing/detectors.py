@@ -21,7 +21,8 @@ class Detector(Protocol):
     """A frozen dataclass of parameters; `workbench.detect.Detector` is a base that does most of it.
 
     It may also have `stream(series, *, step)` and `resume(arrays)`, as that base has; then they are checked, too. One
-    that looks at neighbours says so by `alone = False`.
+    that looks at neighbours says so by `alone = False`; one that frees stretches of their level and size, and to which
+    a jump therefore may be nothing, by `shape_only = True`.
     """
 
     name: ClassVar[str]
@@ -56,7 +57,8 @@ def check_detector(detector: Detector, seed: int = 0) -> None:
     if getattr(detector, "alone", True):
         _check_independence(detector, values, scores)
     _check_unit(detector, values, scores)
-    _check_direction(detector, values, scores)
+    if not getattr(detector, "shape_only", False):
+        _check_direction(detector, values, scores)
     if hasattr(detector, "stream"):
         _check_stream(detector, values, scores)
     for shape in ((0, 10), (3, 0), (1, 1)):

@@ -74,7 +74,9 @@ class _Net(Learned):
 
     def teach(self, state: Arrays, rows: Rows, windows: Block) -> None:
         """Go on learning where the weights were left."""
-        if len(rows) == 1:  # products of a single matrix round in a way of their own: a series would learn otherwise alone
+        if (
+            len(rows) == 1
+        ):  # products of a single matrix round in a way of their own: a series would learn otherwise alone
             rows, windows = np.repeat(rows, 2), np.repeat(windows, 2, axis=0)
         with _one_thread() as torch:
             seen = torch.from_numpy(windows)

@@ -36,6 +36,8 @@ class ZProfile(Detector):
 
     name: ClassVar[str] = "zprofile"
     features: ClassVar[tuple[str, ...]] = ("form",)
+    shape_only: ClassVar[bool] = True
+    """A jump or a spike is no stranger than noise to it."""
 
     length: int = 24
     history: int = 720
