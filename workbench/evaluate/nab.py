@@ -175,10 +175,12 @@ def steady(parts: Sequence[tuple[Block, Block]], windows: int, profile: Profile,
     is averaged over thresholds up to a share of `width` lower and higher.
     """
     thresholds, raw = sweep(parts, windows, profile)
-    around = thresholds[:, None] * np.exp(np.linspace(-width, width, 9))
+    between = np.append(np.sqrt(thresholds[1:-1] * thresholds[2:]), thresholds[1:][-1:] * np.exp(-1.01 * width))
+    tried = np.concatenate((thresholds[:1], -np.sort(-np.concatenate((thresholds[1:], between)))))
+    around = tried[:, None] * np.exp(np.linspace(-width, width, 9))
     at = np.searchsorted(-thresholds, -around, side="right") - 1
-    best_at = int(np.argmax(raw[at].mean(axis=1)))
-    return Best(normalise(float(raw[best_at]), windows, profile), float(thresholds[best_at]))
+    chosen = int(np.argmax(raw[at].mean(axis=1)))
+    return Best(normalise(float(raw[at[chosen, 4]]), windows, profile), float(tried[chosen]))
 
 
 def raw_at(parts: Sequence[tuple[Block, Block]], windows: int, threshold: float, profile: Profile) -> float:
