@@ -74,7 +74,7 @@ def test_streams_grow_are_kept_and_go_on() -> None:
 def test_weights_change_with_the_step() -> None:
     dog = Watchdog()
     assert dict(zip(dog.features, dog.shares(300.0), strict=True))["burst"] == 0.0
-    assert dict(zip(dog.features, dog.shares(10.0), strict=True))["burst"] == 0.6
+    assert dict(zip(dog.features, dog.shares(10.0), strict=True))["burst"] == 0.7
     assert dog.shares(60.0).sum() == pytest.approx(1.0)
     assert replace(dog, weights=(1, 0, 0, 0, 0, 1)).shares(10.0).tolist() == [0.5, 0, 0, 0, 0, 0.5]
 
