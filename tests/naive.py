@@ -1566,7 +1566,7 @@ def discoveries(scores: Sequence[float], threshold: float, decade: float) -> lis
 
 
 def refractory(
-    scores: Sequence[float], held: int, escalate: float, habit: float, decay: float, least: float
+    scores: Sequence[float], held: int, escalate: float, habit: float, decay: float, least: float, most: float
 ) -> list[float]:
     """Scores let through: none within `held` steps unless far higher, less `habit` of all that came through lately."""
     out: list[float] = []
@@ -1574,7 +1574,7 @@ def refractory(
     for at, score in enumerate(scores):
         load = sum(left * decay ** (at - when) for when, left, _ in through)
         covers = bool(through) and at <= through[-1][0] + held
-        left = score - habit * load
+        left = score - min(habit * load, most)
         if score >= least and left > 0 and score > (escalate * through[-1][2] if covers else 0.0):
             out.append(left)
             through.append((at, left, score))

@@ -74,7 +74,7 @@ def test_streams_grow_are_kept_and_go_on() -> None:
 def test_weights_change_with_the_step() -> None:
     dog = Watchdog()
     assert dict(zip(dog.features, dog.shares(300.0), strict=True))["burst"] == 0.0
-    assert dict(zip(dog.features, dog.shares(10.0), strict=True))["burst"] == 0.6
+    assert dict(zip(dog.features, dog.shares(10.0), strict=True))["burst"] == 0.7
     assert dog.shares(60.0).sum() == pytest.approx(1.0)
     assert replace(dog, weights=(1, 0, 0, 0, 0, 1)).shares(10.0).tolist() == [0.5, 0, 0, 0, 0, 0.5]
 
@@ -174,9 +174,9 @@ def test_an_alarm_ends_after_recovery() -> None:
 def test_the_refractory_is_that_of_its_twin(
     row: list[float], escalate: float, habit: float, held: int, least: float
 ) -> None:
-    hold = Refractory(seconds=0.0, steps=held, escalate=escalate, habit=habit, lately=3600.0)
+    hold = Refractory(seconds=0.0, steps=held, escalate=escalate, habit=habit, most=0.02, lately=3600.0)
     block = np.array([row], np.float64).reshape(1, -1)
-    twin = naive.refractory(row, held, escalate, habit, float(np.exp(-300 / 3600)), least)
+    twin = naive.refractory(row, held, escalate, habit, float(np.exp(-300 / 3600)), least, 0.02)
     np.testing.assert_allclose(hold.apply(block, step=300.0, least=least)[0], twin, rtol=1e-12, atol=1e-15)
     state = hold.begin(1)
     parts = [hold.apply(block[:, k : k + 1], step=300.0, least=least, state=state, tick=k) for k in range(len(row))]

@@ -15,7 +15,17 @@ from workbench.evaluate.detection import count_events, mean_vus_pr
 from workbench.evaluate.hold import keep_all, usual_hold
 from workbench.evaluate.labelled import Block, LabelledSeries, LabelledSet
 from workbench.evaluate.leave_out import leave_out
-from workbench.evaluate.nab import PROFILES, Profile, best, contributions, count_windows, score_at, sweep
+from workbench.evaluate.nab import (
+    PROFILES,
+    Profile,
+    best,
+    best_of,
+    contributions,
+    count_windows,
+    score_at,
+    steady,
+    sweep,
+)
 from workbench.evaluate.nab_layout import load_nab
 from workbench.evaluate.static_rule import static_scores
 
@@ -143,10 +153,24 @@ def test_leaving_out_takes_choice_and_threshold_from_the_others() -> None:
     left = leave_out(rows, {"tempting": tempting, "steady": steady}, Profile())
     assert left is not None
     folds = {fold.category: fold for fold in left.folds}
-    assert (folds["a"].choice, folds["a"].threshold, folds["a"].windows) == ("tempting", 0.9, 1)
+    assert (folds["a"].choice, folds["a"].windows) == ("tempting", 1)
+    assert 0.8 < folds["a"].threshold < 0.9
     assert folds["a"].raw == pytest.approx(-1.11)
     assert folds["b"].choice == "steady"
     assert folds["b"].raw == pytest.approx(1.0)
-    assert left.thresholds == {"a": 0.9, "b": 0.5, "c": 0.5}
+    assert 0.1 < left.thresholds["b"] == left.thresholds["c"] < 0.5
     assert leave_out(rows[:1], {"steady": steady}, Profile()) is None
     assert leave_out(rows, {}, Profile()) is None
+
+
+def test_a_steady_threshold_lies_where_its_neighbours_score_too() -> None:
+    """A narrow peak at 0.9 earns a little more than the broad plateau from 0.3 to 0.6."""
+    profile = Profile()
+    score = np.array([0.9, 0.89, 0.6, 0.3])
+    gain = np.array([1.3, -1.0, 0.9, -0.5])
+    assert best_of([(score, gain)], 2, profile).threshold == 0.9
+    found = steady([(score, gain)], 2, profile)
+    assert found.threshold == pytest.approx(np.sqrt(0.6 * 0.3))
+    assert found.score == pytest.approx(100 * (1.3 - 1.0 + 0.9) / 4)
+    assert steady([], 0, profile).threshold == np.inf
+    assert steady([(np.array([0.5]), np.array([-1.0]))], 1, profile).threshold == np.inf

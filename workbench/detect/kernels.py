@@ -415,13 +415,13 @@ def profile(values: Any, tick: Any, half: Any, ring: Any, seen: Any, distance: A
 
 @compiled
 def hold(
-    surprise: Any, tick: Any, held: Any, share: Any, decay: Any, escalate: Any, least: Any,
+    surprise: Any, tick: Any, held: Any, share: Any, decay: Any, escalate: Any, least: Any, most: Any,
     until: Any, height: Any, load: Any, out: Any,
 ) -> None:  # fmt: skip
     """Let through what is new: a surprise `escalate` times that of the alarm it follows, or none within `held` steps.
 
-    From each is taken `share` of all that was let through of late (`load`, which shrinks by `decay` a step), so that a
-    series which cries often has to cry louder.
+    From each is taken `share` of all that was let through of late (`load`, which shrinks by `decay` a step), `most` at
+    most, so that a series which cries often has to cry louder.
     """
     n, steps = surprise.shape
     for i in range(n):
@@ -431,7 +431,7 @@ def hold(
             out[i, j] = s if np.isnan(s) else 0.0
             if tick + j > until[i]:
                 height[i] = 0.0
-            left = s - share * load[i]
+            left = s - min(share * load[i], most)
             if s >= least and left > 0.0 and s > escalate * height[i]:
                 out[i, j] = left
                 load[i] += left

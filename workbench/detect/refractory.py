@@ -27,6 +27,8 @@ class Refractory:
         Within that time, a score passes that is this many times the one let through.
     habit : float
         Share of all that was let through lately that is taken off the next one.
+    most : float
+        What is taken off at most, as a score: a series that cries often has to be that much rarer, not silent.
     lately : float
         Seconds in which the weight of what was let through falls to 1 / e.
     """
@@ -35,11 +37,18 @@ class Refractory:
     steps: int = 24
     escalate: float = 1.3
     habit: float = 0.06
+    most: float = 0.09
     lately: float = 604_800.0
 
     def __post_init__(self) -> None:
         """Reject parameters that cannot work."""
-        if not (self.seconds >= 0 and self.steps >= 0 and self.escalate >= 1 and self.habit >= 0 and self.lately > 0):
+        if not (
+            self.seconds >= 0
+            and self.steps >= 0
+            and self.escalate >= 1
+            and min(self.habit, self.most) >= 0
+            and self.lately > 0
+        ):
             raise InvalidInput(f"{self} cannot work: nothing below 0, escalate >= 1 and lately > 0 are needed.")
 
     def begin(self, series: int) -> dict[str, np.ndarray]:
@@ -66,16 +75,8 @@ class Refractory:
         held = max(self.steps, int(self.seconds / step))
         state = self.begin(len(block)) if state is None else state
         out = np.empty_like(block)
+        limits = (least * HIGHEST, self.most * HIGHEST)
         rest = (state[name] for name in ("until", "height", "load"))
-        kernels.hold(
-            block * HIGHEST,
-            tick,
-            held,
-            self.habit,
-            float(np.exp(-step / self.lately)),
-            self.escalate,
-            least * HIGHEST,
-            *rest,
-            out,
-        )
+        decay = float(np.exp(-step / self.lately))
+        kernels.hold(block * HIGHEST, tick, held, self.habit, decay, self.escalate, *limits, *rest, out)
         return out / HIGHEST

@@ -25,7 +25,7 @@ __all__ = ["Watchdog"]
 _MEMBERS: tuple[Detector, ...] = (Envelope(), Seasonal(), Change(), Profile())
 
 
-_COARSE, _FINE, _SHARP = 300.0, 30.0, 0.6
+_COARSE, _FINE, _SHARP = 300.0, 30.0, 0.7
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Watchdog(Detector):
     Each surprise is calibrated by the member's own past and ends at 8, so no member can shout the others down: it takes
     a few that wonder, or one that has never seen the like. Where samples are seconds apart, three of them are all that a
     short fault leaves, and windows of many samples do not see it; the burst does. Its weight is 0 from steps of five
-    minutes on, and 0.6 of all at 30 seconds or less.
+    minutes on, and 0.7 of all at 30 seconds or less.
 
     Attributes
     ----------

@@ -6,6 +6,7 @@ Scores are judged after a refractory, as they would page. The same one is given 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from workbench.detect import Refractory
 from workbench.evaluate.labelled import Block
@@ -16,9 +17,10 @@ Hold = Callable[[Block, float], Block]
 """Scores (n, t) and the seconds between columns to scores (n, t), 0 where there cannot be an alarm."""
 
 
-def usual_hold() -> Hold:
-    """Return the refractory that detectors are used with."""
-    apply = Refractory().apply
+def usual_hold(*, bounded: bool = True) -> Hold:
+    """Return the refractory that detectors are used with; `bounded` says whether scores end at 1, as theirs do."""
+    usual = Refractory()
+    apply = (usual if bounded else replace(usual, most=float("inf"))).apply
     return lambda scores, step: apply(scores, step=step)
 
 

@@ -168,17 +168,20 @@ def best_of(parts: Sequence[tuple[Block, Block]], windows: int, profile: Profile
     return Best(normalise(float(raw[at]), windows, profile), float(thresholds[at]))
 
 
-def steady(parts: Sequence[tuple[Block, Block]], windows: int, profile: Profile, width: float = 0.04) -> Best:
+def steady(parts: Sequence[tuple[Block, Block]], windows: int, profile: Profile, width: float = 0.05) -> Best:
     """Return the threshold to take elsewhere: the one around which the score is best, not the one at which it is.
 
-    With a few dozen windows the very best threshold is often a narrow peak that other series do not share. The raw score
-    is averaged over thresholds up to a share of `width` lower and higher.
+    With a few dozen windows the very best threshold is often a narrow peak that other series do not share. The score
+    given is the average over thresholds up to a share of `width` lower and higher.
     """
     thresholds, raw = sweep(parts, windows, profile)
-    around = thresholds[:, None] * np.exp(np.linspace(-width, width, 9))
+    between = np.append(np.sqrt(thresholds[1:-1] * thresholds[2:]), thresholds[1:][-1:] * np.exp(-1.01 * width))
+    tried = np.concatenate((thresholds[:1], -np.sort(-np.concatenate((thresholds[1:], between)))))
+    around = tried[:, None] * np.exp(np.linspace(-width, width, 9))
     at = np.searchsorted(-thresholds, -around, side="right") - 1
-    best_at = int(np.argmax(raw[at].mean(axis=1)))
-    return Best(normalise(float(raw[best_at]), windows, profile), float(thresholds[best_at]))
+    average = raw[at].mean(axis=1)
+    chosen = int(np.argmax(average))
+    return Best(normalise(float(average[chosen]), windows, profile), float(tried[chosen]))
 
 
 def raw_at(parts: Sequence[tuple[Block, Block]], windows: int, threshold: float, profile: Profile) -> float:

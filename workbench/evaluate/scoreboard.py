@@ -226,7 +226,7 @@ def score_detectors(
     lines: list[Line] = []
     static: Line | None = None
     if data.labelled:
-        bare, held = (static_scores(data.series, how) for how in (keep_all, hold or usual_hold()))
+        bare, held = (static_scores(data.series, how) for how in (keep_all, hold or usual_hold(bounded=False)))
         bar = Ran(STATIC, bare, held, float("nan"))
         static = _line(data, bar, None, float("nan"))
         base = static.nab["standard"]
