@@ -83,7 +83,8 @@ def headline(view: View, top: str) -> str:
     else:
         told = f"is unusual at {view.says(value)}"
     if outside:
-        told += f", where {view.says(low)} to {view.says(high)} was expected"
+        least, most = view.says(low), view.says(high)
+        told += f", where {least if least == most else f'{least} to {most}'} was expected"
     elif away and np.isfinite(center):
         told += f", where about {view.says(center)} was expected"
     return f"{view.name} {told}"

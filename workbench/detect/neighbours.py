@@ -92,6 +92,7 @@ def _level(block: Block) -> Block:
     away = known - center
     mean = median(np.where(away == 0, np.nan, np.abs(away)))[:, None]
     spread = np.where(spread > 0, spread, mean)
-    scaled = np.divide(away, spread, out=np.zeros_like(away), where=(spread > 0) & np.isfinite(away))
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = np.divide(away, spread, out=np.zeros_like(away), where=(spread > 0) & np.isfinite(away))
     drawn: Block = np.clip(scaled, -_FAR, _FAR)
     return drawn

@@ -54,7 +54,7 @@ def _scaled(value: float, steps: tuple[tuple[float, str], ...], size: Mapping[st
     name = next(n for least, n in steps if abs(value) >= least)
     number = f"{value / size[name]:.3g}"
     if "e" in number:
-        number = f"{value / size[name]:.0f}" if abs(value) >= 1 else number
+        number = f"{value / size[name]:.0f}" if 1 <= abs(value / size[name]) < 1e6 else number
     return f"{number} {name}" if len(name) > 1 or name in ("s", "B") else f"{number}{name}"
 
 
