@@ -87,6 +87,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "hypotheses": "workbench.panels.hypotheses:Hypotheses",
         "forecast": "workbench.panels.forecast:ForecastPanel",
         "capacity": "workbench.panels.capacity:CapacityPanel",
+        "anomalies": "workbench.panels.anomalies:AnomaliesPanel",
     },
     "workbench.runbooks": {},
 }

@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from workbench.detect.events import tags_of
 from workbench.detect.insight import insight
 from workbench.detect.robust import Block
 from workbench.detect.scan import Scan
 from workbench.detect.threshold import Alarm
+from workbench.detect.words import plain, series_text
 from workbench.errors import NotFound
 
 __all__ = ["Anomalies", "explain", "find_anomalies"]
@@ -52,11 +55,18 @@ class Anomalies:
         n, found = self.scan.scores.shape[0], len(self.events)
         first, last = (str(t.astype("datetime64[s]")) for t in self.window)
         head = f"<Anomalies: {found} in {n} series by {self.scan.detector}, {first} to {last} UTC>"
-        return "\n".join([head, *(f"  {when:%Y-%m-%d %H:%M:%S}  {title}" for when, title in self._rows(10))])
+        return "\n".join([head, *(f"  {when:%Y-%m-%d %H:%M:%S}  {title}" for when, title in self._told(10))])
 
-    def _rows(self, most: int) -> list[tuple[pd.Timestamp, str]]:
+    def _told(self, most: int) -> list[tuple[pd.Timestamp, str]]:
         shown = self.events.head(most)
         return list(zip(shown["time"], shown["title"], strict=True))
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """Row of the scan that each event is about, int64 of shape (m,)."""
+        tags = tags_of(self.scan.metrics, np.arange(self.scan.metrics.sizes["series"]))
+        at = {series_text(tag): row for row, tag in enumerate(tags)}
+        return np.array([at[text] for text in self.events["series"]], np.int64)
 
     def explain(self, row: int = 0) -> str:
         """Return one anomaly in words, by its row in `events`."""
@@ -109,8 +119,6 @@ def explain(event: pd.Series) -> str:
     event : Series
         A row of an events frame; one that another program made has its title told, and its expected band if it is known.
     """
-    from workbench.detect.words import plain
-
     text = event.get("description")
     if isinstance(text, str) and text:
         return plain(text, 2_000)
