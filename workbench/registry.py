@@ -88,6 +88,7 @@ BUILTINS: dict[str, dict[str, str]] = {
         "forecast": "workbench.panels.forecast:ForecastPanel",
         "capacity": "workbench.panels.capacity:CapacityPanel",
         "anomalies": "workbench.panels.anomalies:AnomaliesPanel",
+        "anomaly_explorer": "workbench.panels.explorer:ExplorerPanel",
     },
     "workbench.runbooks": {},
 }

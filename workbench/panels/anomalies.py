@@ -18,6 +18,7 @@ from workbench.detect.decompose import decompose
 from workbench.detect.events import units_of
 from workbench.diagnose.investigation import Investigation
 from workbench.errors import InvalidInput, ShapeError
+from workbench.panels.data import Episode
 from workbench.panels.figure import Drawing, Figure
 from workbench.panels.interactive import anomalies as live
 from workbench.panels.outlook import Outlook, names
@@ -54,10 +55,10 @@ def prepare(
     """
     if not isinstance(found, Anomalies):
         raise ShapeError(f"{type(found).__name__} are no anomalies: give what bench.anomalies returns.")
-    order, cells = _order(found), shown_part(found)
+    order, cells = _order(found), shown_part(found.scan, found.window)
     table = labels_of(found.scan.metrics)
     called, units = names(table.drop(columns="unit", errors="ignore")), units_of(found.scan.metrics)
-    drawn = [track(found, int(row), called[row], units[row], cells) for row in order[:charts]]
+    drawn = [_track(found, int(row), called[row], units[row], cells) for row in order[:charts]]
     if decomposed is not None:
         if not 0 <= decomposed < len(drawn):
             raise InvalidInput(f"series {decomposed} cannot be decomposed: {len(drawn)} are drawn, from 0 on.")
@@ -68,6 +69,14 @@ def prepare(
     return AnomaliesData(
         title, found.window, tuple(drawn) if len(time) else (), rows_of(found.events), len(order) - len(drawn), note
     )
+
+
+def _track(found: Anomalies, row: int, name: str, unit: str, cells: slice) -> Track:
+    mine = found.events[found.rows == row]
+    ends = mine["end"].fillna(mine["time"]).to_numpy("datetime64[ns]")
+    marks = zip(mine["time"].to_numpy("datetime64[ns]"), ends, mine["score"].tolist(), strict=True)
+    episodes = [Episode(a, b, float(score)) for a, b, score in marks]
+    return track(found.scan, row, name, unit, cells, episodes, [str(title) for title in mine["title"]])
 
 
 def _order(found: Anomalies) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from workbench.detect import Anomalies
+from workbench.detect import Scan
+from workbench.detect.surprise import HIGHEST
 from workbench.diagnose.investigation import Window
 from workbench.panels.data import Episode
 from workbench.panels.outlook import Outlook
@@ -62,37 +64,33 @@ class AnomaliesData:
     note: str = ""
 
 
-def shown_part(found: Anomalies) -> slice:
+def shown_part(scan: Scan, window: Window) -> slice:
     """Return the columns to draw: the window, and as much before it."""
-    time, (first, last) = found.scan.time, found.window
+    time, (first, last) = scan.time, window
     if not len(time):
         return slice(0, 0)
     begin = int(np.searchsorted(time, first - (last - first)))
     return slice(min(begin, len(time) - 1), len(time))
 
 
-def track(found: Anomalies, row: int, name: str, unit: str, cells: slice) -> Track:
-    """Return one series of what was found, without its parts."""
-    scan = found.scan
+def track(
+    scan: Scan, row: int, name: str, unit: str, cells: slice, episodes: Sequence[Episode], titles: Sequence[str]
+) -> Track:
+    """Return one series of a scan with its alarms, without its parts."""
     time = scan.time[cells]
-    mine = found.events[found.rows == row]
-    ends = mine["end"].fillna(mine["time"]).to_numpy("datetime64[ns]")
-    marks = zip(mine["time"].to_numpy("datetime64[ns]"), ends, mine["score"].tolist(), strict=True)
-    worst = str(mine["title"].iloc[int(mine["score"].argmax())]) if len(mine) else "nothing unusual"
-    edges, strength = _strips(found, row, cells)
+    worst = titles[int(np.argmax([each.score for each in episodes]))] if episodes else "nothing unusual"
+    edges, strength = _strips(scan, row, cells)
     low, high = scan.band.low[row, cells], scan.band.high[row, cells]
     chart = Outlook(name, unit, worst, time[:0], _NOTHING, time, scan.values[row, cells], low, high)
-    episodes = tuple(Episode(a, b, float(score)) for a, b, score in marks)
-    return Track(chart, (*scan.features, "score"), edges, strength, episodes, tuple(str(t) for t in mine["title"]))
+    return Track(chart, (*scan.features, "score"), edges, strength, tuple(episodes), tuple(titles))
 
 
-def _strips(found: Anomalies, row: int, cells: slice) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float64]]:
+def _strips(scan: Scan, row: int, cells: slice) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float64]]:
     """Return the edges of cells and the highest surprise in each, as a share; the score comes last."""
-    scan = found.scan
     time = scan.time[cells]
     if not len(time):
         return time, np.empty((len(scan.features) + 1, 0))
-    surprise = np.concatenate([scan.parts[:, row, cells] / 8.0, scan.scores[None, row, cells]]).astype(np.float64)
+    surprise = np.concatenate([scan.parts[:, row, cells] / HIGHEST, scan.scores[None, row, cells]]).astype(np.float64)
     starts = np.unique(np.linspace(0, len(time), min(_CELLS, len(time)) + 1)[:-1].astype(int))
     highest = np.fmax.reduceat(surprise, starts, axis=1)
     step = np.timedelta64(int(scan.step * 1e9), "ns")
