@@ -69,7 +69,8 @@ def headline(view: View, top: str) -> str:
         outside = banded and not low <= value <= high
         # A band that earlier incidents made wide says less than how the last samples kept to what was expected.
         away = outside or abs(value - _either(center, view.before)) > _spread(view)
-        moved = abs(_stay(view)) > _spread(view) and view.after != view.before
+        began, stayed = _began(view), view.after - view.before
+        moved = min(abs(began), abs(stayed)) > _spread(view) and np.sign(began) == np.sign(stayed)
     if moved and away:
         told = (
             f"{'rose' if view.after > view.before else 'fell'} from {view.says(view.before)} to {view.says(view.after)}"
@@ -94,11 +95,10 @@ def _either(one: float, other: float) -> float:
     return one if np.isfinite(one) else other
 
 
-def _stay(view: View) -> float:
-    """Return the median distance from what was expected while the anomaly lasted, from the level before without it."""
-    cells = slice(view.start, view.end)
-    away = _median(view.values[cells] - view.center[cells])
-    return _either(away, view.after - view.before)
+def _began(view: View) -> float:
+    """Return the median distance from what was expected right after the peak: later samples may have become usual."""
+    cells = slice(view.peak, min(view.end, view.peak + _FEWEST))
+    return _either(_median(view.values[cells] - view.center[cells]), view.after - view.before)
 
 
 def _spread(view: View) -> float:
