@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets
 
 from workbench.detect import Anomalies
+from workbench.errors import InvalidInput
 from workbench.panels.escape import clean, clip
 from workbench.panels.explorer import ExplorerData, prepare
 from workbench.panels.static import explorer as static
@@ -33,7 +34,7 @@ class AnomalyExplorer(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(self, data: ExplorerData, **options: Any) -> None:
         if data.source is None:
-            raise ValueError("this data has no anomalies behind it to ask again: make it with prepare.")
+            raise InvalidInput("this data has no anomalies behind it to ask again: make it with prepare.")
         self.data = data
         self._source: Anomalies = data.source
         self.service = ipywidgets.Dropdown(
@@ -47,6 +48,7 @@ class AnomalyExplorer(ipywidgets.VBox):  # type: ignore[misc]
         )
         self.picture = ipywidgets.HTML(value=static.html(data))
         self._busy = False
+        self._offered = data.metrics
         self.service.observe(self._service_changed, "value")
         self.metric.observe(self._changed, "value")
         self.threshold.observe(self._changed, "value")
@@ -68,14 +70,12 @@ class AnomalyExplorer(ipywidgets.VBox):  # type: ignore[misc]
         """Apply the alarm again."""
         if self._busy:
             return
-        offered = getattr(self, "_offered", self.data.metrics)
         self.data = prepare(
             self._source,
             service=self._name(self.service, self.data.services),
-            metric=self._name(self.metric, offered),
+            metric=self._name(self.metric, self._offered),
             threshold=float(self.threshold.value),
         )
-        self._offered = self.data.metrics
         self.picture.value = static.html(self.data)
 
     @staticmethod
