@@ -1308,3 +1308,13 @@ def moved_along(
                 best = (r, lag)
         found[other] = best
     return found
+
+
+def signature_distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """Euclidean distance of two sets of named numbers; one that is not there is 0."""
+    return math.sqrt(sum((one.get(name, 0.0) - other.get(name, 0.0)) ** 2 for name in {*one, *other}))
+
+
+def outside(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> int:
+    """How many samples lie outside a band."""
+    return sum(v < a or v > b for v, a, b in zip(values, low, high, strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests import naive
 from tests.panels.payloads import PAYLOADS
 from workbench.detect import Alarm, Anomalies, expectations, explain, find_anomalies, scan
 from workbench.detect.account import View, headline, reasons
@@ -124,6 +125,14 @@ def test_severity_follows_its_rule() -> None:
     outside = np.array([0, 0, 6, 6, 5, 100])
     assert severity(given, outside, 300.0, least).tolist() == [13, 17, 17, 21, 13, 17]
     assert severity(np.array([least]), np.array([2]), 3600.0, least).tolist() == [13]
+
+
+def test_time_outside_of_the_band_is_counted_sample_by_sample(found: Anomalies) -> None:
+    time = found.scan.time
+    for row, event in zip(found.rows, found.events.to_dict("records"), strict=True):
+        first, last = (int(np.searchsorted(time, event[name].to_datetime64())) for name in ("time", "end"))
+        sides = (found.scan.values, found.scan.band.low, found.scan.band.high)
+        assert event["outside_s"] == 300 * naive.outside(*(side[row, first:last].tolist() for side in sides))
 
 
 def test_a_window_keeps_what_begins_in_it_or_lasts_into_it(found: Anomalies) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time as clock
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests import naive
 from workbench.detect.decompose import decompose
-from workbench.detect.likeness import alike, parse_signature, signature
+from workbench.detect.likeness import Past, alike, parse_signature, signature
 from workbench.detect.neighbours import neighbours
 from workbench.errors import ShapeError
 
@@ -82,10 +83,21 @@ def test_the_likest_come_first_and_one_anomaly_counts_once() -> None:
             "signature": ['{"s": 0.1}', '{"s": 0.1}', '{"s": 0.2}', '{"s": 0.2}', '{"s": 0.2}'],
         }
     )  # fmt: skip
-    found = alike({"time": times[4], "metric": "m", "series": "a", "signature": '{"s": 0.2}'}, frame)
+    found = alike({"time": times[4], "metric": "m", "series": "a", "signature": '{"s": 0.2}'}, Past(frame))
     assert [(each.row, round(each.distance, 3)) for each in found] == [(1, 0.1), (2, 0.25)]
-    far = alike({"time": times[4], "metric": "m", "series": "a", "signature": '{"s": 5.0}'}, frame)
+    far = alike({"time": times[4], "metric": "m", "series": "a", "signature": '{"s": 5.0}'}, Past(frame))
     assert far == []
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcd"), st.floats(-2, 2), max_size=4), min_size=2, max_size=6))
+def test_distances_are_those_of_the_obvious_way(signatures: list[dict[str, float]]) -> None:
+    frame = pd.DataFrame({"signature": [json.dumps(each) for each in signatures], "metric": "m", "series": "s"})
+    frame["time"] = pd.Timestamp("2026-01-01")
+    past = Past(frame)
+    kept = [each for each in signatures if each]
+    found = past.distances({"a": 1.0, "z": 0.5}, np.arange(len(kept)))
+    for each, distance in zip(kept, found, strict=True):
+        assert distance == pytest.approx(naive.signature_distance({"a": 1.0, "z": 0.5}, each))
 
 
 def test_a_day_is_taken_apart() -> None:

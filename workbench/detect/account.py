@@ -118,11 +118,13 @@ def reasons(view: View, features: Sequence[str], shares: Sequence[float], most: 
     order = sorted(range(len(features)), key=lambda i: -shares[i])[:most]
     told = [i for i in order if shares[i] >= _NOTABLE]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        return [(_PHRASES.get(features[i], _unknown(features[i]))(view), float(shares[i])) for i in told]
+        return [(_phrase(features[i], view), float(shares[i])) for i in told]
 
 
-def _unknown(feature: str) -> Callable[[View], str]:
-    return lambda view: f"its {feature} is unusual"
+def _phrase(feature: str, view: View) -> str:
+    if feature in _PHRASES:
+        return _PHRASES[feature](view)
+    return _PLAIN.get(feature, f"its {feature} is unusual")
 
 
 def _season(view: View) -> str:
@@ -200,4 +202,15 @@ _PHRASES: Mapping[str, Callable[[View], str]] = {
     "shift": _shift,
     "variance": _variance,
     "shape": _shape,
+}
+
+_PLAIN: Mapping[str, str] = {
+    "level": "away from its level of late",
+    "form": "a form not seen before, whatever its level",
+    "rest": "more than the usual patterns of its samples explain",
+    "saliency": "stands out from the rhythm of its past",
+    "apart": "parted from the other metrics of its entity",
+    "isolation": "its last samples stand apart from those before",
+    "foretold": "not what was foretold from the samples before",
+    "remembered": "not like anything that was learned from its past",
 }

@@ -15,22 +15,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.detect.account import View, headline, reasons
-from workbench.detect.events import levels, of_episodes, tags_of, units_of
-from workbench.detect.likeness import alike, signature
+from workbench.detect.cases import Cases
+from workbench.detect.events import of_episodes, tags_of
+from workbench.detect.likeness import Past, alike
 from workbench.detect.neighbours import neighbours
 from workbench.detect.robust import Block
 from workbench.detect.scan import Scan
-from workbench.detect.severity import severity
 from workbench.detect.threshold import Alarm
-from workbench.detect.words import lasted, named, plain, series_text
+from workbench.detect.words import lasted, plain, series_text
 from workbench.signals import build_events
 
 __all__ = ["insight"]
 
 _EXPLAINED = 200
 """Anomalies whose neighbours and likes are looked for; of more, the highest."""
-_SIDES = ("center", "low", "high")
 _NEEDED = ("metric", "series", "signature")
 
 
@@ -69,113 +67,18 @@ def insight(
     """
     chosen = Alarm() if alarm is None else alarm
     found = chosen.episodes(scan.scores, step=scan.step, factor=factor)
-    cases = _Cases(scan, found)
+    cases = Cases(scan, found)
     events = of_episodes(
         scan.metrics, found, center=scan.band.center, detector=plain(scan.detector, 100), more=cases.columns(chosen)
     )
     kept = _within(events, window)
-    earlier = _earlier(events, past)
-    told = _loudest(events, kept)
-    also = [_related(scan, cases, events, row, told, earlier, chosen) for row in kept]
+    told, earlier = _loudest(events, kept), _earlier(events, past)
+    known = Past(earlier)
+    also = [_related(cases, events, row, (known, earlier) if row in told else None, chosen) for row in kept]
     shown = events.iloc[kept].reset_index(drop=True)
     for name in ("correlated", "similar", "description"):
         shown[name] = pd.Series([each[name] for each in also], dtype="str")
     return build_events({str(c): shown[c].to_numpy() for c in shown.columns if c != "case"})
-
-
-class _Cases:
-    """The anomalies of a scan, m of them, in the order of `found`."""
-
-    def __init__(self, scan: Scan, found: pd.DataFrame) -> None:
-        self.scan = scan
-        self.row, self.start, self.end, self.peak = (
-            found[name].to_numpy(np.int64) for name in ("series", "start", "end", "peak")
-        )
-        self.score = found["score"].to_numpy(np.float64)
-        self.open = found["open"].to_numpy(bool)
-        self.values, self.tags, units = scan.values, tags_of(scan.metrics, self.row), units_of(scan.metrics)
-        self.units = [units[row] for row in self.row]
-        self.shares = self._shares()
-        self.before, self.after = levels(self.values, self.row, self.start, self.end)
-        center = scan.band.center[self.row, self.start]
-        self.before = np.where(np.isfinite(center), center, self.before)
-        self.outside = self._outside()
-        self.far = np.array([self._farthest(i) for i in range(len(found))], np.int64)
-
-    def _shares(self) -> Block:
-        """Return the part of each feature in the score at its peak, shape (m, k)."""
-        part = np.nan_to_num(self.scan.parts[:, self.row, self.peak].astype(np.float64).T) * self.scan.weights
-        total = part.sum(axis=1, keepdims=True)
-        share: Block = np.divide(part, total, out=np.zeros_like(part), where=total > 0)
-        return share
-
-    def _outside(self) -> npt.NDArray[np.int64]:
-        """Return how many samples of each lie outside of the expected band."""
-        band = self.scan.band
-        with np.errstate(invalid="ignore"):
-            out = (self.values < band.low) | (self.values > band.high)
-        before = np.concatenate([np.zeros((len(out), 1), np.int64), np.cumsum(out, axis=1)], axis=1)
-        return np.asarray(before[self.row, self.end] - before[self.row, self.start], np.int64)
-
-    def _farthest(self, i: int) -> int:
-        cells = slice(self.start[i], self.end[i])
-        center, high = (side[self.row[i], cells] for side in (self.scan.band.center, self.scan.band.high))
-        # Quarters, so that no difference overflows; a band without width counts as its own size.
-        away = np.abs(self.values[self.row[i], cells] / 4 - center / 4)
-        wide = np.abs(high / 4 - center / 4)
-        far = np.divide(away, wide, out=away.copy(), where=np.isfinite(wide) & (wide > 0))
-        return int(self.start[i] + np.nanargmax(far)) if np.isfinite(far).any() else int(self.peak[i])
-
-    def view(self, i: int) -> View:
-        """Return one anomaly within its series."""
-        row, band = self.row[i], self.scan.band
-        return View(
-            named(self.tags[i]), self.units[i], self.scan.step, self.values[row], band.center[row], band.low[row],
-            band.high[row], int(self.start[i]), int(self.end[i]), int(self.peak[i]), int(self.far[i]),
-            float(self.before[i]), float(self.after[i]),
-        )  # fmt: skip
-
-    def columns(self, alarm: Alarm) -> dict[str, Any]:
-        """Return the columns that need nothing but the series itself."""
-        names, count = self.scan.features, len(self.row)
-        views = [self.view(i) for i in range(count)]
-        tops = [names[int(share.argmax())] if names else "" for share in self.shares]
-        why = [reasons(view, names, share.tolist()) for view, share in zip(views, self.shares, strict=True)]
-        at = (self.row, self.far)
-        band = {name: getattr(self.scan.band, name)[at] for name in _SIDES}
-        texts = {
-            "title": [plain(headline(view, top)) for view, top in zip(views, tops, strict=True)],
-            "reasons": [json.dumps([[plain(words), round(share, 3)] for words, share in each]) for each in why],
-            "contributions": [json.dumps(self._told(i)) for i in range(count)],
-            "signature": [json.dumps(self._signature(i)) for i in range(count)],
-            "description": [""] * count, "correlated": ["[]"] * count, "similar": ["[]"] * count,
-        }  # fmt: skip
-        return {
-            "severity": severity(self.score, self.outside, self.scan.step, alarm.at(self.scan.step)),
-            "value": self.values[at], **band, "peak": self.scan.time[self.peak], "ongoing": self.open,
-            "outside_s": self.outside * self.scan.step,
-            "case": np.arange(count), **{name: pd.Series(each, dtype="str") for name, each in texts.items()},
-        }  # fmt: skip
-
-    def _told(self, i: int) -> dict[str, float]:
-        shares = zip(self.scan.features, self.shares[i].tolist(), strict=True)
-        return {name: round(share, 3) for name, share in sorted(shares, key=lambda each: -each[1]) if share > 0}
-
-    def _signature(self, i: int) -> dict[str, float]:
-        cells = slice(self.start[i], self.end[i])
-        away = self.values[self.row[i], cells] / 4 - self.scan.band.center[self.row[i], cells] / 4
-        side = np.sign(away[self.far[i] - self.start[i]])
-        seconds = float(self.end[i] - self.start[i]) * self.scan.step
-        return signature(self._told(i), away, float(self.score[i]), seconds, float(np.nan_to_num(side)))
-
-    def rarity(self, i: int) -> str:
-        """Return how many earlier samples of the series scored as high, in words."""
-        past = self.scan.scores[self.row[i], : self.start[i]]
-        count, higher = int(np.isfinite(past).sum()), int((past >= self.score[i]).sum())
-        if not count:
-            return ""
-        span = lasted(count * self.scan.step)
-        return f"{f'{higher:,}' if higher else 'None'} of the {count:,} samples scored before ({span}) scored as high."
 
 
 def _within(events: pd.DataFrame, window: tuple[np.datetime64, np.datetime64] | None) -> npt.NDArray[np.int64]:
@@ -202,21 +105,19 @@ def _loudest(events: pd.DataFrame, kept: npt.NDArray[np.int64]) -> set[int]:
 
 
 def _related(
-    scan: Scan, cases: _Cases, events: pd.DataFrame, row: int, told: set[int], earlier: pd.DataFrame, alarm: Alarm
+    cases: Cases, events: pd.DataFrame, row: int, past: tuple[Past, pd.DataFrame] | None, alarm: Alarm
 ) -> dict[str, str]:
-    """Return what needs other series and other anomalies, and the whole story."""
+    """Return what needs other series and other anomalies, and the whole story; without a past, only the story."""
     case = int(events["case"].iloc[row])
     event: dict[str, Any] = {str(name): value for name, value in events.iloc[row].items()}
-    correlated = _correlated(scan, cases, case, alarm) if row in told else []
-    similar = _similar(event, earlier) if row in told else []
-    text = _story(event, cases.rarity(case), scan.step, correlated, similar)
-    return {
-        "correlated": json.dumps(correlated), "similar": json.dumps(similar), "description": text,
-    }  # fmt: skip
+    correlated = _correlated(cases, case, alarm) if past is not None else []
+    similar = _similar(event, *past) if past is not None else []
+    text = _story(event, cases.rarity(case), cases.scan.step, correlated, similar)
+    return {"correlated": json.dumps(correlated), "similar": json.dumps(similar), "description": text}
 
 
-def _correlated(scan: Scan, cases: _Cases, case: int, alarm: Alarm) -> list[dict[str, Any]]:
-    column, row = int(cases.start[case]), int(cases.row[case])
+def _correlated(cases: Cases, case: int, alarm: Alarm) -> list[dict[str, Any]]:
+    scan, column, row = cases.scan, int(cases.start[case]), int(cases.row[case])
     near = scan.scores[:, max(0, column - 6) : column + 25]
     moved = np.nanmax(near, axis=1, initial=0.0) >= alarm.close * alarm.at(scan.step)
     first, last = max(0, column - 30), column + 31
@@ -234,9 +135,9 @@ def _correlated(scan: Scan, cases: _Cases, case: int, alarm: Alarm) -> list[dict
     ]
 
 
-def _similar(event: Mapping[str, Any], earlier: pd.DataFrame) -> list[dict[str, Any]]:
+def _similar(event: Mapping[str, Any], past: Past, earlier: pd.DataFrame) -> list[dict[str, Any]]:
     told = []
-    for like in alike(event, earlier):
+    for like in alike(event, past):
         other = earlier.iloc[like.row]
         when = str(np.datetime64(other["time"], "s"))
         told.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import pandas as pd
 
 from workbench.detect.robust import Block
 
-__all__ = ["Like", "alike", "parse_signature", "signature"]
+__all__ = ["Like", "Past", "alike", "parse_signature", "signature"]
 
 _FORM = 4
 _LONGEST_TEXT = 2_000
@@ -21,7 +21,7 @@ _NUMBERS = 40
 _OTHER_SERIES = 0.25
 _FARTHEST = 0.75
 _CANDIDATES = 2_000
-_SAME_S = 1_800.0
+_CLOSE = np.timedelta64(1_800, "s")
 
 
 class Like(NamedTuple):
@@ -74,50 +74,60 @@ def parse_signature(text: object) -> dict[str, float] | None:
     return {str(name): float(value) for name, value in found.items()}
 
 
-def alike(event: Mapping[str, object], earlier: pd.DataFrame, most: int = 3) -> list[Like]:
+class Past:
+    """Earlier anomalies, made ready once for many questions.
+
+    Parameters
+    ----------
+    events : DataFrame
+        With `time`, `metric`, `series` and `signature` (JSON), sorted by time; rows without a signature never count.
+    """
+
+    def __init__(self, events: pd.DataFrame) -> None:
+        parsed = [parse_signature(text) for text in events["signature"]]
+        self.row = np.array([row for row, found in enumerate(parsed) if found is not None], np.int64)
+        known = [found for found in parsed if found is not None]
+        self.names = sorted(set().union(*known)) if known else []
+        self.block = np.array([[each.get(name, 0.0) for name in self.names] for each in known], np.float64)
+        self.block = self.block.reshape(len(known), len(self.names))
+        self.time = events["time"].to_numpy("datetime64[ns]")[self.row]
+        self.metric = events["metric"].to_numpy(object)[self.row]
+        self.series = events["series"].to_numpy(object)[self.row]
+
+    def distances(self, mine: Mapping[str, float], rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return Euclidean distances from a signature; a number that one side lacks is 0 there."""
+        own = np.array([mine.get(name, 0.0) for name in self.names])
+        alone = sum(value**2 for name, value in mine.items() if name not in set(self.names))
+        return np.asarray(np.sqrt(((self.block[rows] - own) ** 2).sum(axis=1) + alone), np.float64)
+
+
+def alike(event: Mapping[str, object], past: Past, most: int = 3) -> list[Like]:
     """Return the earlier anomalies of the same metric that looked most like one, the likest first.
 
     Parameters
     ----------
     event : mapping
         With `time`, `metric`, `series` and `signature` (JSON).
-    earlier : DataFrame
-        Events with the same columns; those that began less than half an hour before it do not count, of two of one
-        series so close together one does, and of very many the latest 2,000.
+    past : Past
+        Those that began less than half an hour before the event do not count; of two of one series so close together
+        one does; of very many the latest 2,000.
     most : int, optional
     """
     mine = parse_signature(event["signature"])
-    if mine is None or not len(earlier):
+    if mine is None or not len(past.row):
         return []
-    close = np.timedelta64(int(_SAME_S), "s")
     when = pd.Timestamp(str(event["time"])).to_datetime64()
-    usable = (earlier["metric"] == event["metric"]) & (earlier["time"].to_numpy() < when - close)
-    rows = np.flatnonzero(usable.to_numpy(bool))[-_CANDIDATES:]
-    parsed = [(int(row), parse_signature(earlier["signature"].iloc[row])) for row in rows]
-    known = [(row, found) for row, found in parsed if found is not None]
-    if not known:
-        return []
-    at = np.array([row for row, _ in known])
-    away = _distances(mine, [found for _, found in known])
-    away = away + np.where((earlier["series"].iloc[at] == event["series"]).to_numpy(bool), 0.0, _OTHER_SERIES)
+    usable = np.asarray(past.metric == event["metric"], bool) & (past.time < when - _CLOSE)
+    rows = np.flatnonzero(usable)[-_CANDIDATES:]
+    away = past.distances(mine, rows) + np.where(past.series[rows] == event["series"], 0.0, _OTHER_SERIES)
     kept: list[Like] = []
-    for place in np.lexsort((-at, np.round(away, 6))):
-        row = int(at[place])
+    taken: list[int] = []
+    for place in np.lexsort((-rows, np.round(away, 6))):
+        row = int(rows[place])
         if away[place] > _FARTHEST or len(kept) == most:
             break
-        if not any(_same(earlier, row, like.row) for like in kept):
-            kept.append(Like(row, float(away[place])))
+        same = [past.series[row] == past.series[t] and abs(past.time[row] - past.time[t]) <= _CLOSE for t in taken]
+        if not any(same):
+            kept.append(Like(int(past.row[row]), float(away[place])))
+            taken.append(row)
     return kept
-
-
-def _distances(mine: Mapping[str, float], others: Sequence[Mapping[str, float]]) -> npt.NDArray[np.float64]:
-    """Return Euclidean distances; a number that one lacks is 0 there."""
-    names = sorted(set(mine).union(*others))
-    block = np.array([[other.get(name, 0.0) for name in names] for other in others], np.float64)
-    return np.asarray(np.sqrt(((block - np.array([mine.get(n, 0.0) for n in names])) ** 2).sum(axis=1)))
-
-
-def _same(events: pd.DataFrame, one: int, other: int) -> bool:
-    """Return whether two events tell of one anomaly: stored and found again."""
-    apart = abs(events["time"].iloc[one] - events["time"].iloc[other])
-    return bool(events["series"].iloc[one] == events["series"].iloc[other] and apart <= pd.Timedelta(seconds=_SAME_S))

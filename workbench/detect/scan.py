@@ -122,7 +122,7 @@ def scan(array: xr.DataArray, detector: Any = None) -> Scan:
     else:
         scores = _foreign(name, chosen, values, step)
         features, weights, parts = (name,), np.ones(1), to_surprise(scores)[None].astype(np.float32)
-    banded = chosen if isinstance(chosen, Watchdog | Seasonal) else Seasonal()
+    banded = chosen if isinstance(chosen, Detector) and hasattr(chosen, "expected") else Seasonal()
     return Scan(array, name, step, features, weights, parts, scores, banded.expected(values, step=step, score=_USUAL))
 
 
@@ -140,8 +140,9 @@ def _scored(detector: Detector, values: Block, step: float) -> tuple[npt.NDArray
 
 
 def _weights(detector: Detector, step: float) -> npt.NDArray[np.float64]:
-    if isinstance(detector, Watchdog):
-        return detector.shares(step)
+    shares = getattr(detector, "shares", None)
+    if shares is not None:
+        return np.asarray(shares(step), np.float64)
     return np.full(len(detector.features), 1 / max(1, len(detector.features)))
 
 
