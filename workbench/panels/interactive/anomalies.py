@@ -58,7 +58,7 @@ def _chart(hv: Any, drawn: Track, index: int) -> Any:
     parts.append(_curve(hv, chart, value, SERIES[0]))
     return hv.Overlay(parts).opts(
         title=_label(chart.title, 80), width=940, height=210, xlabel="", ylabel=unit, show_legend=False,
-        toolbar="above", backend="bokeh",
+        xlim=(drawn.edges[0], drawn.edges[-1]), toolbar="above", backend="bokeh",
     )  # fmt: skip
 
 
