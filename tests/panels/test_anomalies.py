@@ -120,6 +120,10 @@ def test_nothing_to_draw_is_said(incident: Any) -> None:
         assert check(each.html()).offences == []
         assert each.live() is not None
     assert "Nothing unusual in 1 series" in calm.show().html()
+    short = find_anomalies(scan(metrics(np.zeros((2, 5)))))
+    assert "2 of 2 series have too short a past to be judged" in short.show().text()
+    assert "Nothing unusual" not in short.show().html()
+    assert "2 have too short a past" in repr(short)
     for name in ("anomalies", "anomaly_explorer"):
         with pytest.raises(ShapeError, match="are no anomalies"):
             figure(name, none.events)

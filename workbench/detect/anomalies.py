@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from workbench.detect.calibration import Calibration
 from workbench.detect.events import tags_of
 from workbench.detect.insight import insight
 from workbench.detect.robust import Block
@@ -54,7 +55,9 @@ class Anomalies:
     def __repr__(self) -> str:
         n, found = self.scan.scores.shape[0], len(self.events)
         first, last = (str(t.astype("datetime64[s]")) for t in self.window)
-        head = f"<Anomalies: {found} in {n} series by {self.scan.detector}, {first} to {last} UTC>"
+        blind = n - int(self.judged.sum())
+        short = f"; {blind} have too short a past to be judged" if blind else ""
+        head = f"<Anomalies: {found} in {n} series by {plain(self.scan.detector, 100)}, {first} to {last} UTC{short}>"
         return "\n".join([head, *(f"  {when:%Y-%m-%d %H:%M:%S}  {title}" for when, title in self._told(10))])
 
     def _told(self, most: int) -> list[tuple[pd.Timestamp, str]]:
@@ -67,6 +70,13 @@ class Anomalies:
         tags = tags_of(self.scan.metrics, np.arange(self.scan.metrics.sizes["series"]))
         at = {series_text(tag): row for row, tag in enumerate(tags)}
         return np.array([at[text] for text in self.events["series"]], np.int64)
+
+    @property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Whether each series has samples in the window and enough of them to be judged by, bool of shape (n,)."""
+        inside = (self.scan.time >= self.window[0]) & (self.scan.time < self.window[1])
+        known = np.isfinite(self.scan.scores)
+        return np.asarray(known[:, inside].any(axis=1) & (known.sum(axis=1) > Calibration().least), np.bool_)
 
     def explain(self, row: int = 0) -> str:
         """Return one anomaly in words, by its row in `events`."""

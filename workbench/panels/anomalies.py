@@ -65,10 +65,14 @@ def prepare(
         parts = _parts(found, int(order[decomposed]), drawn[decomposed], cells)
         drawn[decomposed] = replace(drawn[decomposed], parts=parts)
     time = found.scan.time
-    note = "" if drawn and len(time) else "No series matches: there is nothing to draw."
-    return AnomaliesData(
-        title, found.window, tuple(drawn) if len(time) else (), rows_of(found.events), len(order) - len(drawn), note
-    )
+    if not drawn or not len(time):
+        return AnomaliesData(title, found.window, (), (), note="No series matches: there is nothing to draw.")
+    judged = int(found.judged.sum())
+    quiet = f"Nothing unusual in {judged} series." if judged else ""
+    blind = len(order) - judged
+    note = f"{blind} of {len(order)} series have too short a past to be judged." if blind else ""
+    rows, more = rows_of(found.events), len(order) - len(drawn)
+    return AnomaliesData(title, found.window, tuple(drawn), rows, more, "" if rows else quiet, note)
 
 
 def _track(found: Anomalies, row: int, name: str, unit: str, cells: slice) -> Track:
@@ -126,6 +130,6 @@ class AnomaliesPanel:
     def figure(self, *inputs: Any, **options: Any) -> Figure:
         """Return the picture of what was found; of an investigation, a sentence that says what to give instead."""
         if inputs and isinstance(inputs[0], Investigation):
-            empty = AnomaliesData("Anomalies", inputs[0].window, (), (), 0, f"Nothing to draw. {_ASK}")
+            empty = AnomaliesData("Anomalies", inputs[0].window, (), (), note=f"Nothing to draw. {_ASK}")
             return Figure(self.name, empty, self.drawing)
         return Figure(self.name, prepare(*inputs, **options), self.drawing)

@@ -47,7 +47,7 @@ class ExplorerData:
     rows : tuple of (since, series, score)
         Pages, newest first, at most fifty.
     pages, watched : int
-        How many pages in all, and series.
+        How many pages in all, and series whose past is long enough to be judged.
     track : Track or None
         The series that would have paged most.
     services, metrics : tuple of str
@@ -118,7 +118,7 @@ def prepare(
     note = "" if len(rows) and len(time) else "No series matches: there is nothing to explore."
     return ExplorerData(
         title, found.window, alarm.threshold, _weeks(time[pages["start"]], found.window),
-        _rows(pages, time, shown), len(pages), len(rows), _track(found, pages, rows, shown),
+        _rows(pages, time, shown), len(pages), int(found.judged[rows].sum()), _track(found, pages, rows, shown),
         tuple(sorted({str(name) for name in owner} - {""})), offered, service, metric, note, found,
     )  # fmt: skip
 

@@ -54,13 +54,17 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class AnomaliesData:
-    """Tracks, and a table of the anomalies; `more` series are not drawn, `note` says why there is nothing."""
+    """Tracks, and a table of the anomalies; `more` series are not drawn.
+
+    `quiet` is said where there are no anomalies, `note` where series could not be judged, or nothing be drawn.
+    """
 
     title: str
     window: Window
     tracks: tuple[Track, ...]
     rows: tuple[tuple[str, ...], ...]
     more: int = 0
+    quiet: str = ""
     note: str = ""
 
 

@@ -29,8 +29,7 @@ def text(data: AnomaliesData) -> str:
         lines.append(f"{since}  {level:<7}  {f'{service}: ' if service else ''}{what}"[:200])
         lines += [f"    {why}"[:200]] if why else []
         lines += [f"    moved with it: {along}"[:200]] if along else []
-    if data.tracks and not data.rows:
-        lines.append(f"Nothing unusual in {len(data.tracks) + data.more} series.")
+    lines += [clean(data.quiet)] if data.quiet else []
     return "\n".join([*lines, *([clean(data.note)] if data.note else [])])
 
 
@@ -40,7 +39,7 @@ def html(data: AnomaliesData) -> str:
         return fragment("anomalies", data.title, span(*data.window), note(data.note or "Nothing to draw."))
     cells = el("div", *(cell(each) for each in data.tracks), class_="wb-grid2")
     rows = [tuple(clip(clean(each), 300) for each in row) for row in data.rows]
-    quiet = None if rows else note(f"Nothing unusual in {len(data.tracks) + data.more} series.")
+    quiet = note(data.quiet) if data.quiet else None
     listed = details("All as a table", table(data.title, COLUMNS, rows)) if rows else None
     left = note(f"{data.more} more series were watched.") if data.more > 0 else None
     said = note(data.note) if data.note else None
