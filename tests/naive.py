@@ -380,6 +380,54 @@ def ranked_quantile(values: Sequence[float], q: float) -> float:
     return ranked[below] * (1 - weight) + ranked[above] * weight
 
 
+def moved_level(window: Sequence[float]) -> list[float]:
+    """Median deviations from the median, at most 8 of either sign; 0 for what is missing."""
+    known = [v for v in window if math.isfinite(v)]
+    if not known:
+        return [0.0] * len(window)
+    center = statistics.median(known)
+    away = [v - center for v in known]
+    spread = statistics.median(map(abs, away))
+    if spread == 0:
+        spread = statistics.median([abs(v) for v in away if v] or [0.0])
+    if spread == 0:
+        return [0.0] * len(window)
+    return [max(-8.0, min(8.0, (v - center) / spread)) if math.isfinite(v) else 0.0 for v in window]
+
+
+def moved_along(
+    residual: Sequence[Sequence[float]], row: int, column: int, lags: int, reach: int
+) -> dict[int, tuple[float, int]]:
+    """For each other row: the strongest correlation with `row` around a column, and the smallest lag that has it."""
+    t = len(residual[0])
+    first, last = max(0, column - reach), min(t, column + reach + 1)
+    own = moved_level(residual[row][first:last])
+    found = {}
+    for other in range(len(residual)):
+        best = (0.0, 0)
+        for lag in sorted(range(-lags, lags + 1), key=abs):
+            if other == row or first + lag < 0 or last + lag > t:
+                continue
+            theirs = moved_level(residual[other][first + lag : last + lag])
+            x, y = ([v - sum(side) / len(side) for v in side] for side in (own, theirs))
+            size = math.sqrt(sum(v * v for v in x) * sum(v * v for v in y))
+            r = sum(a * b for a, b in zip(x, y, strict=True)) / size if size else 0.0
+            if abs(r) > abs(best[0]) + 1e-9:
+                best = (r, lag)
+        found[other] = best
+    return found
+
+
+def signature_distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """Euclidean distance of two sets of named numbers; one that is not there is 0."""
+    return math.sqrt(sum((one.get(name, 0.0) - other.get(name, 0.0)) ** 2 for name in {*one, *other}))
+
+
+def outside(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> int:
+    """How many samples lie outside a band."""
+    return sum(v < a or v > b for v, a, b in zip(values, low, high, strict=True))
+
+
 def heap_top(column: Sequence[tuple[int, float]], k: int) -> set[int]:
     """The rows Prometheus' topk keeps: a heap of k, its least in front, replaced only by what is larger."""
 

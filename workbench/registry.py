@@ -95,6 +95,8 @@ BUILTINS: dict[str, dict[str, str]] = {
         "hypotheses": "workbench.panels.hypotheses:Hypotheses",
         "forecast": "workbench.panels.forecast:ForecastPanel",
         "capacity": "workbench.panels.capacity:CapacityPanel",
+        "anomalies": "workbench.panels.anomalies:AnomaliesPanel",
+        "anomaly_explorer": "workbench.panels.explorer:ExplorerPanel",
     },
     "workbench.runbooks": {},
 }

@@ -19,6 +19,7 @@ from workbench.signals import Matcher, Profiles, TimeLike, duration_ns, parse_ti
 from workbench.store import Store
 
 if TYPE_CHECKING:
+    from workbench.detect import Alarm, Anomalies
     from workbench.detect.forecast import Forecast
     from workbench.diagnose import Investigation
     from workbench.diagnose.capacity import Capacity
@@ -32,6 +33,7 @@ _NOTHING = (np.datetime64("2000-01-01", "ns"), np.datetime64("2000-01-01T00:00:0
 """Where an empty store is looked into when no window is given."""
 
 
+_A_DAY = 86_400 * 10**9
 _SEVEN_WEEKS = 49 * 86_400 * 10**9
 _HALF_A_YEAR = 182 * 86_400 * 10**9
 
@@ -341,6 +343,47 @@ class Bench:
             raise NotFound(f"there is no telemetry between {_text(window[0])} and {_text(window[1])}: {told}.")
         found = diagnose.investigate(telemetry, service=service)
         return dataclasses.replace(found, seconds=clock.perf_counter() - began)
+
+    def anomalies(
+        self,
+        expr_or_service: str | None = None,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        step: str | float | None = None,
+        detector: Any = "watchdog",
+        alarm: Alarm | float | None = None,
+        events: bool = True,
+        history: str | float | np.timedelta64 = "7d",
+    ) -> Anomalies:
+        """Find what is strange in metrics; `.events` are the anomalies, `.explain(0)` tells one, `.show()` draws them.
+
+        Parameters
+        ----------
+        expr_or_service : str, optional
+            PromQL, or the name of a service, whose rates, means and gauges are watched; by default those of all.
+        start, end : time, optional
+            Anomalies that begin in, or last into, this window are told; by default the last day of the store.
+        step : str or number of seconds, optional
+            By default as fine as samples come, but at most 3,000 steps.
+        detector : str or object, optional
+            A name of the group `workbench.detectors`, or a detector.
+        alarm : Alarm or float, optional
+            When a score is an alarm; a number is the threshold, 0 to 1.
+        events : bool, optional
+            Whether stored deploys, changes and notes raise the threshold while they last.
+        history : str, timedelta64 or seconds, optional
+            How much before `start` the detector may learn from, as far as the store goes back.
+        """
+        from workbench.diagnose import watch
+
+        asked = None if expr_or_service is None else _check_text(expr_or_service, "PromQL expression or service")
+        first, last = self.window(start, end)
+        if start is None:
+            first = max(first, last - np.timedelta64(_A_DAY, "ns"))
+        step_ns = None if step is None else duration_ns(step)
+        wanted = watch.Question(asked, (first, last), duration_ns(history), step_ns, detector, alarm, events)
+        return watch.watch(self.store, wanted)
 
     def forecast(
         self,

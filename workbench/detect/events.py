@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,12 +12,14 @@ import xarray as xr
 
 from workbench.detect.episodes import episodes
 from workbench.detect.robust import Block
-from workbench.detect.words import describe, series_text
+from workbench.detect.words import describe, plain, series_text
 from workbench.errors import ShapeError
 from workbench.signals import build_events, labels_of
 from workbench.signals.names import resolve
 
-__all__ = ["to_events"]
+__all__ = ["levels", "of_episodes", "tags_of", "to_events", "units_of"]
+
+_HUGE = 1e300
 
 WARNING = 13
 """OpenTelemetry severity of an anomaly event."""
@@ -67,14 +72,27 @@ def to_events(
     found = episodes(
         scores, threshold, close=close, open_after=open_after, close_after=close_after, refractory=refractory
     )
+    return of_episodes(array, found, center=center, detector=detector)
+
+
+def of_episodes(
+    array: xr.DataArray,
+    found: pd.DataFrame,
+    *,
+    center: Block | None = None,
+    detector: str = "level",
+    more: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Return one event per episode, as `to_events` does; `more` are further columns, or others for those there are."""
     series, start, end = (found[name].to_numpy() for name in ("series", "start", "end"))
     time = array["time"].values.astype("datetime64[ns]")
-    before, after = _levels(array.values, series, start, end)
+    before, after = levels(array.values, series, start, end)
     if center is not None:
         expected = center[series, start]
         before = np.where(np.isfinite(expected), expected, before)
-    tags = _tags(array, series)
-    units = [_units(array)[row] for row in series]
+    tags = tags_of(array, series)
+    known = units_of(array)
+    units = [known[row] for row in series]
     sentences = zip(tags, before.tolist(), after.tolist(), units, strict=True)
     return build_events(
         {
@@ -83,7 +101,7 @@ def to_events(
             "kind": ["anomaly"] * len(found),
             "service": [resolve(tag, "service") for tag in tags],
             "env": [resolve(tag, "env") for tag in tags],
-            "title": [describe(*sentence) for sentence in sentences],
+            "title": [plain(describe(*sentence)) for sentence in sentences],
             "severity": np.full(len(found), WARNING, np.int8),
             "score": found["score"].to_numpy(),
             "detector": pd.Series([detector] * len(found), dtype="str"),
@@ -91,11 +109,12 @@ def to_events(
             "metric": pd.Series([tag.get("metric", "") for tag in tags], dtype="str"),
             "before": before,
             "after": after,
+            **(more or {}),
         }
     )
 
 
-def _levels(
+def levels(
     values: Block, series: npt.NDArray[np.int64], start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
 ) -> tuple[Block, Block]:
     """Return the medians before and within each episode, NaN where there is no sample."""
@@ -108,10 +127,14 @@ def _levels(
 
 def _middle(values: Block) -> float:
     finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if len(finite) else float("nan")
+    if not len(finite):
+        return float("nan")
+    # Of two huge middle ones the sum is no number.
+    size = 1.0 if np.abs(finite).max() < _HUGE else 4.0
+    return float(np.median(finite / size)) * size
 
 
-def _tags(array: xr.DataArray, series: npt.NDArray[np.int64]) -> list[dict[str, str]]:
+def tags_of(array: xr.DataArray, series: npt.NDArray[np.int64]) -> list[dict[str, str]]:
     """Return the non-empty labels of the series of each episode."""
     table = labels_of(array)
     names = [str(name) for name in table.columns]
@@ -119,7 +142,8 @@ def _tags(array: xr.DataArray, series: npt.NDArray[np.int64]) -> list[dict[str, 
     return [{name: text for name, text in zip(names, row, strict=True) if text} for row in rows]
 
 
-def _units(array: xr.DataArray) -> list[str]:
+def units_of(array: xr.DataArray) -> list[str]:
+    """Return the unit of each series, "" where none is known."""
     if "unit" in array.coords and array.coords["unit"].dims == ("series",):
         return [str(unit) for unit in array.coords["unit"].values]
     return [str(array.attrs.get("unit", ""))] * array.sizes["series"]

@@ -111,7 +111,8 @@ def figure(name: str, *inputs: Any, **options: Any) -> Figure:
     Parameters
     ----------
     name : str
-        A registered panel: timeline, metric, service_map, flame, templates, hypotheses, forecast, capacity or a plug-in's.
+        A registered panel: timeline, metric, service_map, flame, templates, hypotheses, forecast, capacity, anomalies,
+        anomaly_explorer or a plug-in's.
     *inputs, **options
         One investigation, or what the panel's `prepare` takes.
 

@@ -14,9 +14,9 @@ from workbench.panels.static.frame import details, fragment, legend, note, svg, 
 from workbench.panels.static.metric import reduce
 from workbench.panels.units import quantity, ticks, time_ticks
 
-__all__ = ["html", "text"]
+__all__ = ["BOTTOM", "HEIGHT", "LEFT", "RIGHT", "TOP", "WIDTH", "Axes", "band", "gridlines", "html", "line", "text"]
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 460.0, 160.0, 58.0, 8.0, 10.0, 20.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460.0, 160.0, 58.0, 8.0, 10.0, 20.0
 _CELL = 46
 
 
@@ -57,10 +57,11 @@ def _cell(chart: Outlook) -> Safe:
     return el("div", head, _picture(chart), note(clip(clean(chart.says), 200)), class_="wb-cell")
 
 
-class _Axes:
-    """Times and values to pixels of one chart."""
+class Axes:
+    """Times and values to pixels of one chart, `height` pixels high with the times below it."""
 
-    def __init__(self, chart: Outlook) -> None:
+    def __init__(self, chart: Outlook, height: float = HEIGHT) -> None:
+        self.below = height - BOTTOM
         self.t0, self.t1 = window(chart)
         parts = [chart.history, chart.point]
         finite = np.concatenate([p[np.isfinite(p)] for p in parts])
@@ -80,52 +81,56 @@ class _Axes:
             self.low, self.high = low - 1.0, high + 1.0
 
     def x(self, time: npt.NDArray[np.datetime64]) -> npt.NDArray[np.float64]:
+        """Return pixels from the left."""
         length = float((self.t1 - self.t0) / np.timedelta64(1, "ns"))
         part = (time - self.t0) / np.timedelta64(1, "ns") / max(length, 1.0)
-        return _LEFT + np.clip(part, 0, 1) * (_WIDTH - _LEFT - _RIGHT)
+        return LEFT + np.clip(part, 0, 1) * (WIDTH - LEFT - RIGHT)
 
     def y(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return pixels from the top."""
         # Halves first: the difference of two huge numbers of either sign is no number.
         height = self.high / 2 - self.low / 2
         part = np.clip((values / 2 - self.low / 2) / (height or 1.0), 0, 1)
-        return _HEIGHT - _BOTTOM - part * (_HEIGHT - _TOP - _BOTTOM)
+        return self.below - part * (self.below - TOP)
 
 
 def _picture(chart: Outlook) -> Safe:
-    axes = _Axes(chart)
-    below = _HEIGHT - _BOTTOM
-    parts: list[str | None] = [*_grid(chart, axes), _band(chart, axes)]
+    axes = Axes(chart)
+    below = HEIGHT - BOTTOM
+    parts: list[str | None] = [*gridlines(chart, axes), band(chart, axes)]
     if len(chart.past) and len(chart.time):
         x = float(axes.x(chart.past[-1:])[0])
-        parts.append(el("line", x1=x, x2=x, y1=_TOP, y2=below, class_="wb-movededge"))
-    parts.append(_line(axes, chart.past, chart.history, "history", "wb-line wb-c0"))
-    parts.append(_line(axes, chart.time, chart.point, "expected", "wb-line wb-c1"))
+        parts.append(el("line", x1=x, x2=x, y1=TOP, y2=below, class_="wb-movededge"))
+    parts.append(line(axes, chart.past, chart.history, "history", "wb-line wb-c0"))
+    parts.append(line(axes, chart.time, chart.point, "expected", "wb-line wb-c1"))
     if math.isfinite(chart.limit) and axes.low <= chart.limit <= axes.high:
         y = float(axes.y(np.array([chart.limit]))[0])
         label = el("title", f"limit {quantity(chart.limit, chart.unit)}")
-        parts.append(el("g", label, el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="wb-faultedge")))
-    return svg(f"{clip(clean(chart.title), 80)}: {clip(clean(chart.says), 160)}", _WIDTH, _HEIGHT, *parts)
+        parts.append(el("g", label, el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="wb-faultedge")))
+    return svg(f"{clip(clean(chart.title), 80)}: {clip(clean(chart.says), 160)}", WIDTH, HEIGHT, *parts)
 
 
-def _grid(chart: Outlook, axes: _Axes) -> list[Safe]:
-    below = _HEIGHT - _BOTTOM
+def gridlines(chart: Outlook, axes: Axes) -> list[Safe]:
+    """Return lines at round values, and round instants below."""
+    below = axes.below
     drawn = []
-    for value in ticks(axes.low, axes.high, 3):
+    for value in ticks(axes.low, axes.high, 3 if below > 100 else 2):
         y = float(axes.y(np.array([value]))[0])
-        drawn.append(el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="wb-grid"))
+        drawn.append(el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="wb-grid"))
         label = clip(quantity(value, chart.unit), 11)
-        drawn.append(el("text", label, x=_LEFT - 7, y=y + 3.5, text_anchor="end", class_="wb-dim wb-small"))
+        drawn.append(el("text", label, x=LEFT - 7, y=y + 3.5, text_anchor="end", class_="wb-dim wb-small"))
     for time, label in time_ticks(axes.t0, axes.t1, 5):
         x = float(axes.x(np.array([time]))[0])
-        anchor = "end" if x > _WIDTH - 24 else "middle"
+        anchor = "end" if x > WIDTH - 24 else "middle"
         drawn.append(el("text", label, x=x, y=below + 15, text_anchor=anchor, class_="wb-dim wb-small"))
-    drawn.append(el("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=below, y2=below, class_="wb-axis"))
+    drawn.append(el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=below, y2=below, class_="wb-axis"))
     return drawn
 
 
-def _line(
-    axes: _Axes, time: npt.NDArray[np.datetime64], values: npt.NDArray[np.float64], name: str, kind: str
+def line(
+    axes: Axes, time: npt.NDArray[np.datetime64], values: npt.NDArray[np.float64], name: str, kind: str
 ) -> Safe | None:
+    """Return values as a path, None where there is none."""
     x, kept = reduce(axes.x(time), values)
     steps, pen = [], "M"
     for px, py, ok in zip(x.tolist(), axes.y(kept).tolist(), np.isfinite(kept).tolist(), strict=True):
@@ -136,7 +141,8 @@ def _line(
     return el("path", el("title", name), d="".join(steps), class_=kind) if steps else None
 
 
-def _band(chart: Outlook, axes: _Axes) -> Safe | None:
+def band(chart: Outlook, axes: Axes, name: str = "interval") -> Safe | None:
+    """Return the band of a chart as a path, None where there is none."""
     known = np.isfinite(chart.low) & np.isfinite(chart.high)
     x, low, high = axes.x(chart.time)[known], axes.y(chart.low[known]), axes.y(chart.high[known])
     if not len(x):
@@ -145,4 +151,4 @@ def _band(chart: Outlook, axes: _Axes) -> Safe | None:
     keep = np.unique(np.append(np.arange(0, len(x), every), len(x) - 1))
     there = [f"{px:.1f} {py:.1f}" for px, py in zip(x[keep], high[keep], strict=True)]
     back = [f"{px:.1f} {py:.1f}" for px, py in zip(x[keep][::-1], low[keep][::-1], strict=True)]
-    return el("path", el("title", "interval"), d="M" + "L".join(there + back) + "Z", class_="wb-band")
+    return el("path", el("title", name), d="M" + "L".join(there + back) + "Z", class_="wb-band")
