@@ -898,12 +898,15 @@ def seasonal_distances(
             around(7 * slots, 1, 2) if slots > 2 else math.nan,
         ]
         known = [k for k in range(4) if not math.isnan(guess[k])]
-        best = min(known, key=lambda k: error[k] * favour[k], default=-1)
+        best = known[0] if known else -1
+        for k in known:
+            if error[k] * favour[k] < error[best] * favour[best] * (1 - 1e-9):
+                best = k
         expected.append(guess[best] if known else math.nan)
         distance.append(_beyond_rounding(abs(x - guess[best]), x) if known else math.nan)
         if known:
             offs.append(x - guess[best])
-            v = jump_fit(offs, lately, long)
+            v = jump_fit(offs, lately, long, 1e-9 * max(abs(x), abs(offs[-1])))
             bursts.append(v if math.isnan(v) else _beyond_rounding(v, x))
         else:
             bursts.append(math.nan)
@@ -914,7 +917,7 @@ def seasonal_distances(
     return expected, distance, bursts
 
 
-def jump_fit(offs: Sequence[float], lately: float, long: float) -> float:
+def jump_fit(offs: Sequence[float], lately: float, long: float, tiny: float) -> float:
     """How well the last three residuals fit a jump, each freed of what the one before foretold; from the beginning."""
     if len(offs) < 5:
         return math.nan
@@ -923,7 +926,7 @@ def jump_fit(offs: Sequence[float], lately: float, long: float) -> float:
         rate = 1.0 / (end - 3)
         level += max(lately, rate) * (offs[end - 4] - level)
         y = [off - level for off in offs[end - 4 : end + 1]]
-        phi = min(max(lag / power, 0.0), 0.95) if power > 0 else 0.0
+        phi = min(max(lag / power, 0.0), 0.95) if power > tiny**2 else 0.0
         fresh = [y[k] - phi * y[k - 1] for k in (2, 3, 4)]
         shape = (1.0, 1 - phi, 1 - phi)
         fit = abs(sum(a * b for a, b in zip(shape, fresh, strict=True))) / math.hypot(*shape)
@@ -983,22 +986,6 @@ def nearest_stretches(values: Sequence[float], m: int, history: int, *, normal: 
         if ways:
             v = min(math.dist(newest, way) for way in ways)
             out[first + t] = v if v > (1e-3 if normal else 1e-9 * abs(filled[t])) else 0.0
-    return out
-
-
-def passed(
-    surprise: Sequence[float], span: int, share: float, decay: float, escalate: float, least: float
-) -> list[float]:
-    """What a refractory lets through: each by how much less, for all that was let through before it."""
-    through: list[tuple[int, float, float]] = []  # when, how high, what was left of it
-    out = []
-    for t, s in enumerate(surprise):
-        left = s - share * sum(rest * decay ** (t - when) for when, _, rest in through)
-        covered = [height for when, height, _ in through if t <= when + span][-1:]
-        passes = not math.isnan(s) and s >= least and left > 0 and s > escalate * max(covered, default=0.0)
-        if passes:
-            through.append((t, s, left))
-        out.append(left if passes else math.nan if math.isnan(s) else 0.0)
     return out
 
 

@@ -185,16 +185,6 @@ def test_the_forest_is_that_of_scikit_learn(seed: int) -> None:
         np.testing.assert_allclose(found[row], 2.0**-depth, rtol=1e-5)
 
 
-@few
-@given(SEEDS, st.integers(0, 9), st.sampled_from([0.0, 0.1]), st.sampled_from([1.0, 1.4]))
-def test_hold(seed: int, span: int, share: float, escalate: float) -> None:
-    values = np.abs(series(seed, "noise", 60)) / 2
-    out = np.empty_like(values)
-    state = (np.full(2, -1, np.int64), np.zeros(2), np.zeros(2))
-    kernels.hold(values, 0, span, share, 0.9, escalate, 2.0, *state, out)
-    same(out, [naive.passed(row, span, share, 0.9, escalate, 2.0) for row in values.tolist()])
-
-
 CHECKED = """
 import numpy as np
 from tests.detect import member_properties as keeps

@@ -218,12 +218,12 @@ def _usual(middle: Any, slot: Any, back: Any, times: Any, reach: Any, ordered: A
 
 
 @compiled
-def _burst(off: Any, drift: Any, lately: Any, long: Any) -> Any:
+def _burst(off: Any, drift: Any, lately: Any, long: Any, tiny: Any) -> Any:
     """Return how well the last three residuals fit a jump three samples ago, in noise that remembers; NaN for too few.
 
     `drift` is the level of the residuals before, the last four, the sums that give the noise's autocorrelation, and how
     many there were. Each residual is freed of what the one before it foretold; of a jump that leaves 1, and 1 - phi
-    after, which is what the last three are multiplied with (a matched filter).
+    after, which is what the last three are multiplied with (a matched filter). Residuals of size `tiny` are rounding.
     """
     seen = drift[7]
     drift[7] = seen + 1.0
@@ -232,7 +232,7 @@ def _burst(off: Any, drift: Any, lately: Any, long: Any) -> Any:
         rate = 1.0 / (seen - 3.0)
         drift[0] += max(lately, rate) * (drift[1] - drift[0])
         y0, y1, y2, y3 = drift[1] - drift[0], drift[2] - drift[0], drift[3] - drift[0], drift[4] - drift[0]
-        phi = min(max(drift[5] / drift[6], 0.0), 0.95) if drift[6] > 0.0 else 0.0
+        phi = min(max(drift[5] / drift[6], 0.0), 0.95) if drift[6] > tiny * tiny else 0.0
         f = 1.0 - phi
         e1, e2, e3 = y2 - phi * y1, y3 - phi * y2, off - drift[0] - phi * y3
         fit = abs(e1 + f * (e2 + e3)) / np.sqrt(1.0 + 2.0 * f * f)
@@ -286,7 +286,7 @@ def season(
                 off = x - guess[best]
                 expected[i, j] = guess[best]
                 residual[i, j] = abs(off) if abs(off) > tiny else 0.0
-                v = _burst(off, drift[i], lately, long)
+                v = _burst(off, drift[i], lately, long, _TINY * max(abs(x), abs(off)))
                 burst[i, j] = v if v > tiny or np.isnan(v) else 0.0
                 for k in range(4):
                     if not np.isnan(guess[k]):
@@ -300,10 +300,10 @@ def season(
 
 @compiled
 def _best(guess: Any, error: Any, favour: Any) -> Any:
-    """Return which guess has the least error so far, -1 where there is none."""
+    """Return which guess has the least error so far, -1 where there is none; of two alike but for rounding, the first."""
     best = -1
     for k in range(len(guess)):
-        if not np.isnan(guess[k]) and (best < 0 or error[k] * favour[k] < error[best] * favour[best]):
+        if not np.isnan(guess[k]) and (best < 0 or error[k] * favour[k] < (1.0 - _TINY) * error[best] * favour[best]):
             best = k
     return best
 
