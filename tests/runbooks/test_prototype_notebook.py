@@ -31,7 +31,7 @@ def test_from_idea_to_rule_on_the_set_it_makes(tmp_path: Path) -> None:
     evil = 'up{job="<script>alert(1)</script>"}'
     shown, page = execute(tmp_path, expr=evil, name="mine", distance=7.0)
     assert shown["contract"] == "'every promise is kept'"
-    for word in ("median_distance", "level", "static rule", "web/latency.csv", "minutes", "quantile_over_time"):
+    for word in ("median_distance", "watchdog", "static rule", "web/latency.csv", "minutes", "quantile_over_time"):
         assert word in page
     assert "<script>alert" not in page
     assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", page)
@@ -47,7 +47,7 @@ def test_from_idea_to_rule_on_the_set_it_makes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_on_folders_of_ones_own_with_and_without_labels(tmp_path: Path) -> None:
     write_nab(tmp_path / "nab")
-    assert "disk/quiet.csv" in execute(tmp_path, data=str(tmp_path / "nab"), beside="")[1]
+    assert "disk/quiet.csv" in execute(tmp_path, data=str(tmp_path / "nab"), beside="change")[1]
     write_rows(tmp_path / "bare" / "a.csv", [float(i % 9) for i in range(300)])
     shown, _ = execute(tmp_path, data=str(tmp_path / "bare"))
     assert "a.csv" in shown["labelled"]
