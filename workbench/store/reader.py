@@ -22,6 +22,7 @@ from workbench.store.catalog import Catalog
 from workbench.store.files import Gone
 from workbench.store.gather import gather
 from workbench.store.hot_samples import HotSamples
+from workbench.store.native import HIDDEN, MARK, PART, asked, visible
 from workbench.store.places import Place
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import HotCache, Segment, Snapshot, take
@@ -114,13 +115,30 @@ class Reader:
         chunks = [(s.rank, self.chunks(s, packed.get(s.id))) for s in segments]
         return ids, chunks, [h.samples for h in snapshot.hot]
 
+    def count(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[int, int]:
+        """Return the number of matching series in [start, end), and at most how many numbers they have there."""
+        ids, chunks, hot = self._again(lambda: self._chosen(asked(matchers), start, end))
+        mask = np.zeros(self.index.size + 1, bool)
+        mask[ids] = True
+        held, total = np.zeros_like(mask), 0
+        for _, part in chunks:
+            rows = part.index.rows(ids, mask, start, end)
+            low, high = part.within(rows, start, end)
+            held[part.index.series[rows[low < high]]] = True
+            total += int((high - low).sum())
+        for row in hot:
+            held[row.ids[mask[row.ids]]] = True
+            total += _counted(row, mask, start, end)
+        found = np.flatnonzero(held)
+        return len(found) - len(np.intersect1d(found, self.index.match([HIDDEN]))), total
+
     def chunks(self, segment: Segment, packed: bytes | None) -> metrics.Chunks:
         """Return the chunks of a metrics segment; `packed` as `packed()` returned it."""
         return self._chunks.get(self.place(segment), segment.files[0], packed)
 
     def plan(self, matchers: Sequence[Matcher], start: int, end: int) -> Plan:
-        """Return what would have to be read for the matching series in [start, end)."""
-        ids, chunks, hot = self._again(lambda: self._chosen(matchers, start, end))
+        """Return what would have to be read for the numbers of the matching series in [start, end)."""
+        ids, chunks, hot = self._again(lambda: self._chosen(visible(matchers), start, end))
         return Plan(ids, chunks, hot, self.index.size)
 
     def packed(self, segments: Sequence[Segment]) -> dict[int, bytes]:
@@ -156,10 +174,15 @@ class Reader:
         return self._again(work)
 
     def samples(self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise") -> Samples:
-        """Return the samples of the matching series in [start, end)."""
-        found, offsets, time, value = self.flat(matchers, start, end, damaged)
+        """Return the samples of the matching series in [start, end), native histograms put together again."""
+        found, offsets, time, value = self.flat(asked(matchers), start, end, damaged)
         kind, unit = self.index.describe(found)
-        return Samples(self.index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
+        samples = Samples(self.index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
+        if PART not in samples.labels.columns:
+            return samples
+        from workbench.store.native_join import join
+
+        return join(samples)
 
     def dense(
         self, matchers: Sequence[Matcher], start: int, step: int, n: int, damaged: str = "raise"
@@ -168,7 +191,7 @@ class Reader:
         low, high = start - step + 1, start + (n - 1) * step + 1
 
         def work() -> tuple[_Ints, npt.NDArray[np.float64]]:
-            ids, chunks, hot = self._chosen(matchers, low, high)
+            ids, chunks, hot = self._chosen(visible(matchers), low, high)
             made = dense.fill(chunks, hot, ids, self.index.size, start, step, n)
             if made is not None:
                 return made
@@ -176,7 +199,8 @@ class Reader:
             flat = gather(chunks, hot, ids, self.index.size, low, high, told, self.index.texts)
             return flat[0], dense.of_flat(*flat[1:], start, step, n)
 
-        return self._again(work)
+        found, values = self._again(work)
+        return _numbers(found, values) if len(self.index.match([HIDDEN])) else (found, values)
 
     def rows(
         self, signal: str, start: int, end: int, columns: Sequence[str] | None, where: Mapping[str, Sequence[str]]
@@ -209,6 +233,23 @@ class Reader:
             return profiles.join([part for part in found if part is not None])
 
         return self._again(work)
+
+
+def _numbers(found: _Ints, values: npt.NDArray[np.float64]) -> tuple[_Ints, npt.NDArray[np.float64]]:
+    """Return series on a grid without native histograms, which are no numbers, and without series that have no others."""
+    marked = values.view(np.uint64) == MARK
+    values[marked] = np.nan
+    some = ~(marked.any(axis=1) & np.isnan(values).all(axis=1))
+    return found[some], values[some]
+
+
+def _counted(hot: HotSamples, wanted: npt.NDArray[np.bool_], start: int, end: int) -> int:
+    """Return how many samples of some series a hot row has in [start, end), at most."""
+    rows = np.flatnonzero(wanted[hot.ids])
+    if hot.shared:
+        low, high = np.searchsorted(hot.instants, (start, end))
+        return len(rows) * int(high - low)
+    return int(np.diff(hot.offsets)[rows].sum())
 
 
 def _touches(span: tuple[int, int] | None, ids: _Ints) -> bool:

@@ -31,6 +31,7 @@ from workbench.store.blocks import BlockCache
 from workbench.store.catalog import Catalog, open_catalog
 from workbench.store.crash import reach
 from workbench.store.future import without_future
+from workbench.store.native import visible
 from workbench.store.places import Folder, Place
 from workbench.store.pressure import Pressure
 from workbench.store.publish import open_url
@@ -217,6 +218,26 @@ class Store:
         check_one_of(damaged, ("raise", "skip"), "damaged")
         return self._reader.samples(matchers, *_window(start, end), damaged)
 
+    def count(
+        self, matchers: Sequence[Matcher], start: TimeLike | None = None, end: TimeLike | None = None
+    ) -> tuple[int, int]:
+        """Return how many series and samples `select` would read, without reading them.
+
+        Of what overlaps, as late and repeated samples do, nothing is merged, so both numbers may be too large; they are
+        never too small. A native histogram counts as the numbers it is made of, as it does in memory.
+
+        Parameters
+        ----------
+        matchers : sequence of Matcher
+        start, end : datetime, Timestamp, str, optional
+            All there is by default.
+
+        Returns
+        -------
+        series, samples : int
+        """
+        return self._reader.count(matchers, *_window(start, end))
+
     def array(
         self,
         matchers: Sequence[Matcher],
@@ -263,7 +284,7 @@ class Store:
         A label that is itself called `kind` or `unit` shows as `kind_` or `unit_`.
         """
         index = self._reader.refreshed()
-        ids = index.match(matchers)
+        ids = index.match(visible(matchers))
         frame = index.frame(ids).rename(columns={"kind": "kind_", "unit": "unit_"})
         kind, unit = index.describe(ids)
         return frame.assign(kind=pd.Series(kind, dtype="str"), unit=pd.Series(unit, dtype="str"))

@@ -1,0 +1,194 @@
+"""The way back of `native.py`: series and their hidden parts become samples with native histograms."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from workbench.errors import StoreError, WorkbenchWarning
+from workbench.signals import Samples
+from workbench.signals.histograms import CUSTOM, Histograms
+from workbench.store.native import ESCAPED, FIXED, MARK, MOST, PART
+
+__all__ = ["join"]
+
+_Ints = npt.NDArray[np.int64]
+_Floats = npt.NDArray[np.float64]
+
+_HEAD: Final = 0
+_WIDTH = 2**17
+_LENGTHS = 2**22
+_SHAPE_MOST = float(_WIDTH**3)
+
+
+def join(samples: Samples) -> Samples:
+    """Return samples whose hidden series have become histograms of the series that they are parts of.
+
+    A histogram that lacks a part (a segment was lost, or is in a place that is not in reach) is left out whole, with a
+    warning.
+
+    Parameters
+    ----------
+    samples : Samples
+        As they lie in the store, hidden series among them.
+
+    Raises
+    ------
+    StoreError
+        If parts contradict each other.
+    """
+    part = samples.labels[PART].to_numpy(object)
+    hidden = part != ""
+    labels = samples.labels.drop(columns=PART)
+    owner = _owners(labels, hidden)
+    mains = samples.take(~hidden)
+    return _Join(samples, part, owner, mains).made(labels[~hidden].reset_index(drop=True))
+
+
+def _owners(labels: pd.DataFrame, hidden: npt.NDArray[np.bool_]) -> _Ints:
+    """Return for every series its number among those that are not hidden, -1 where it is part of none."""
+    columns = list(labels.columns)
+    group = labels.groupby(columns, sort=False).ngroup().to_numpy()
+    number = np.full(int(group.max(initial=-1)) + 1, -1, np.int64)
+    number[group[~hidden]] = np.arange(int((~hidden).sum()))
+    found: _Ints = number[group]
+    return found
+
+
+class _Join:
+    """Hidden series under way: `edges`, `instants` are the marks of the series they are parts of."""
+
+    def __init__(self, samples: Samples, part: npt.NDArray[np.object_], owner: _Ints, mains: Samples) -> None:
+        self.mains = mains
+        self.marked = mains.value.view(np.uint64) == MARK
+        # A mark in a series that has no part at all is a number, written before there were histograms.
+        with_parts = np.zeros(len(mains), bool)
+        with_parts[owner[(part != "") & (owner >= 0)]] = True
+        self.marked &= np.repeat(with_parts, np.diff(mains.offsets))
+        self.edges = np.append(0, np.cumsum(self.marked))[mains.offsets].astype(np.int64)
+        self.instants = mains.time.view(np.int64)[self.marked]
+        rows = np.flatnonzero(part != "")
+        codes, names = pd.factorize(part[rows])
+        known = np.array([_parsed(name) for name in names.tolist()], np.int64).reshape(-1, 2)[codes]
+        begin, end = samples.offsets[rows], samples.offsets[rows + 1]
+        self.series = (owner[rows], known[:, 0].copy(), known[:, 1].copy(), begin, end)
+        self.time, self.value = samples.time.view(np.int64), samples.value
+
+    def _place(self, some: npt.NDArray[np.bool_], need: _Ints, have: _Ints, start: _Ints, out: _Floats) -> None:
+        from workbench.store.native_kernels import place
+
+        chosen = (np.ascontiguousarray(column[some]) for column in self.series)
+        place(*chosen, self.time, self.value, self.edges, self.instants, need, have, start, out)
+
+    def made(self, labels: pd.DataFrame) -> Samples:
+        """Return the samples of the series that are not hidden, with their histograms."""
+        k = len(self.instants)
+        family = self.series[1]
+        need, have, start = (np.zeros((k, 4), np.int64) for _ in range(3))
+        need[:, _HEAD] = FIXED
+        head = np.full((k, FIXED), np.nan)
+        start[:, _HEAD] = FIXED * np.arange(k)
+        if k:
+            self._place(family == _HEAD, need, have, start, np.empty(0))
+            self._place(family == _HEAD, need, have, start, head.reshape(-1))
+        escaped = head[:, 0] == ESCAPED
+        shape = np.where((head[:, 0] >= 0) & (head[:, 0] < _SHAPE_MOST), head[:, 0], 0).astype(np.int64)
+        need[:, 1], need[:, 2], need[:, 3] = shape % _WIDTH, shape // _WIDTH % _WIDTH, shape // _WIDTH**2
+        self._place(family > _HEAD, need, have, start, np.empty(0))
+        whole = (have == need).all(axis=1) & ~escaped
+        sizes = np.where(whole[:, None], need, 0)[:, 1:]
+        ends = np.cumsum(sizes.T.ravel()).reshape(3, k).T if k else sizes
+        start[:, 1:] = np.where(whole[:, None], ends - sizes, -1)
+        out = np.empty(int(sizes.sum()))
+        if len(out):
+            self._place(family > _HEAD, need, have, start, out)
+        edges = np.cumsum(sizes.sum(axis=0))
+        pool = _pool(head[whole], sizes[whole], *np.split(out, edges[:2]))
+        return self._samples(labels, whole, escaped, pool)
+
+    def _samples(
+        self, labels: pd.DataFrame, whole: npt.NDArray[np.bool_], escaped: npt.NDArray[np.bool_], pool: Histograms
+    ) -> Samples:
+        mains, at = self.mains, np.flatnonzero(self.marked)
+        row = np.full(mains.n_samples, -1, np.int64)
+        row[at[whole]] = np.arange(len(pool))
+        value = mains.value.copy()
+        value[at[whole]] = 0.0
+        keep = np.ones(mains.n_samples, bool)
+        keep[at[~whole & ~escaped]] = False
+        found = Samples(
+            labels, mains.offsets, mains.time, value, mains.kind, mains.unit,
+            row if len(pool) else None, pool if len(pool) else None,
+        )  # fmt: skip
+        return found if keep.all() else _without(found, keep)
+
+
+def _without(samples: Samples, keep: npt.NDArray[np.bool_]) -> Samples:
+    """Return the samples to be kept, and warn of the others."""
+    at = int(np.argmin(keep))
+    labels = samples.labels.iloc[int(np.searchsorted(samples.offsets, at, "right")) - 1]
+    named = {name: text[:100] for name, text in labels.items() if text}
+    warnings.warn(
+        f"{int((~keep).sum())} native histograms lack some of their numbers and are left out, the first at"
+        f" {samples.time[at]} of {named}: restore the segments that held them.",
+        WorkbenchWarning,
+        stacklevel=2,
+    )
+    offsets = np.append(0, np.cumsum(keep))[samples.offsets].astype(np.int64)
+    row = None if samples.row is None else samples.row[keep]
+    less = Samples(
+        samples.labels, offsets, samples.time[keep], samples.value[keep], samples.kind, samples.unit, row,
+        samples.histograms,
+    )  # fmt: skip
+    return less.take(np.diff(offsets) > 0)
+
+
+def _parsed(name: str) -> tuple[int, int]:
+    """Return family and place that the value of the label says; of another value a place that no histogram has."""
+    family, place = "hbsc".find(name[:1]), name[1:]
+    if family < 0 or not (place.isascii() and place.isdigit()) or len(place) > 6:
+        return 1, 2 * MOST
+    return family, int(place)
+
+
+def _pool(head: _Floats, sizes: _Ints, bucket: _Floats, spans: _Floats, bounds: _Floats) -> Histograms:
+    """Return histograms of their numbers, laid one after the other by family; `sizes` has shape (k, 3)."""
+    stretch = spans.astype(np.int64)
+    length = stretch % _LENGTHS
+    first = stretch // _LENGTHS
+    offsets = np.append(0, np.cumsum(sizes[:, 0])).astype(np.int64)
+    held = np.append(0, np.cumsum(length))[np.append(0, np.cumsum(sizes[:, 1]))]
+    if not np.array_equal(held, offsets):
+        raise StoreError("native histograms contradict themselves: verify the store, and restore it from a copy.")
+    key = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(len(bucket))
+    said = head[:, 1].astype(np.int64)
+    schema = said // 256
+    layout, table = _layouts(schema == CUSTOM, sizes[:, 2], bounds)
+    return Histograms(
+        schema.astype(np.int16), head[:, 2].copy(), head[:, 3].copy(), head[:, 4].copy(), head[:, 5].copy(),
+        (said % 256 - 128).astype(np.int8), layout, offsets, key, bucket.copy(), table,
+    )  # fmt: skip
+
+
+def _layouts(custom: npt.NDArray[np.bool_], sizes: _Ints, bounds: _Floats) -> tuple[npt.NDArray[np.int32], Any]:
+    """Return which row of a table of bounds each histogram has, -1 where its buckets are not custom, and the table."""
+    layout = np.full(len(custom), -1, np.int32)
+    table: list[_Floats] = []
+    start = np.cumsum(sizes) - sizes
+    for n in np.unique(sizes[custom]).tolist():
+        rows = np.flatnonzero(custom & (sizes == n))
+        if n == 0:
+            layout[rows] = len(table)
+            table.append(np.empty(0))
+            continue
+        block = bounds[start[rows][:, None] + np.arange(n)]
+        bits = block.view(np.uint64)
+        new = np.append(True, (bits[1:] != bits[:-1]).any(axis=1))
+        _, first, which = np.unique(bits[new], axis=0, return_index=True, return_inverse=True)
+        layout[rows] = len(table) + which.ravel()[np.cumsum(new) - 1]
+        table += [block[new][i].copy() for i in first.tolist()]
+    return layout, tuple(table)
