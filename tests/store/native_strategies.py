@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.store.worlds import S, T0
+from tests.store.worlds import T0, S
 from workbench.signals import Histogram, Samples, build_samples, pack_histograms
 from workbench.signals.histograms import CUSTOM
 from workbench.store.native import MARK
@@ -29,7 +29,9 @@ def histograms(draw) -> Histogram:
     count, total = draw(numbers()), draw(numbers())
     if draw(st.booleans()):
         n = draw(st.integers(0, 3))
-        bounds = tuple(sorted(draw(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, 8.0]), min_size=n, max_size=n, unique=True))))
+        bounds = tuple(
+            sorted(draw(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 2.0, 8.0]), min_size=n, max_size=n, unique=True)))
+        )
         cells = draw(st.dictionaries(st.integers(0, n), numbers(), max_size=3))
         return Histogram(count, total, CUSTOM, 0.0, 0.0, cells, {}, bounds, hint)
     side = st.dictionaries(st.integers(-5, 8) | st.integers(-2000, 2000), numbers(), max_size=4)
@@ -53,10 +55,7 @@ def samples_of(points: dict[tuple[int, int], Histogram | float | None]) -> Sampl
     row[[not isinstance(v, Histogram) for _, v in found]] = -1
     mark = np.array([MARK]).view(np.float64)[0]
     value = np.array([mark if v is None else 0.0 if isinstance(v, Histogram) else v for _, v in found])
-    if held:
-        columns = {"row": row, "histograms": pack_histograms(held)}
-    else:
-        columns = {}
+    columns = {"row": row, "histograms": pack_histograms(held)} if held else {}
     time = T0 + np.array([at for (_, at), _ in found]) * S
     made = build_samples(labels, [s for (s, _), _ in found], time, value, **columns)
     return made.take(np.diff(made.offsets) > 0)
@@ -72,7 +71,8 @@ def told(samples: Samples) -> list[object]:
         row = -1 if samples.row is None else int(samples.row[i])
         what: object = bits[i]
         if row >= 0:
-            assert samples.histograms is not None and bits[i] == 0
+            assert samples.histograms is not None
+            assert bits[i] == 0
             what = said(samples.histograms.unpack(row))
         out.append((texts[series], times[i], what))
     return sorted(out, key=lambda item: (item[0], item[1]))  # type: ignore[index]
@@ -80,6 +80,7 @@ def told(samples: Samples) -> list[object]:
 
 def said(h: Histogram) -> tuple[object, ...]:
     """One histogram, bit for bit, empty buckets included."""
+
     def bits(values: object) -> list[int]:
         return np.array(values, np.float64).view(np.uint64).tolist()
 
@@ -100,5 +101,7 @@ def growing(n: int = 40, series: int = 2, seed: int = 0) -> Samples:
                 cells[key] = cells.get(key, 0.0) + 1.0
             total = sum(cells.values())
             schema = 1 if i < 3 * n // 4 or s == 0 else 0
-            found[s, i * 15] = Histogram(total, total * 1.5, schema, 0.001, 0.0, dict(cells), {}, (), 1 if i == n // 2 else 0)
+            found[s, i * 15] = Histogram(
+                total, total * 1.5, schema, 0.001, 0.0, dict(cells), {}, (), 1 if i == n // 2 else 0
+            )
     return replace(samples_of(found), kind=np.full(series, "histogram", object))

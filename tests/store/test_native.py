@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store import native_strategies as native
-from tests.store.worlds import S, T0
-from workbench.errors import ShapeError, WorkbenchWarning
-from workbench.signals import Batch, Histogram, Matcher, build_samples, pack_histograms
+from workbench.signals import Batch
 from workbench.store import Store
-from workbench.store.native import MARK, MOST, PART, TOO_LARGE, shred
+from workbench.store.native import shred
 from workbench.store.native_join import join
 
 
@@ -26,7 +23,9 @@ def test_what_is_shredded_is_joined_again(points):
 
 
 @settings(max_examples=30)
-@given(st.lists(native.points(), min_size=1, max_size=4), st.lists(st.sampled_from(["", "seal", "compact"]), min_size=4))
+@given(
+    st.lists(native.points(), min_size=1, max_size=4), st.lists(st.sampled_from(["", "seal", "compact"]), min_size=4)
+)
 def test_the_last_write_of_an_instant_is_read_whole(tmp_path_factory, writes, steps):
     want = {}
     with Store.open(tmp_path_factory.mktemp("native") / "s") as store:

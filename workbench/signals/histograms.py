@@ -24,7 +24,7 @@ from workbench.errors import ShapeError
 
 __all__ = [
     "BASE", "CUSTOM", "GAUGE", "NOT_RESET", "RESET", "UNKNOWN", "Histogram", "Histograms", "concat_histograms",
-    "pack_histograms",
+    "lay_out", "pack_histograms",
 ]  # fmt: skip
 
 BASE: Final = 1 << 20
@@ -172,6 +172,38 @@ def pack_histograms(histograms: Sequence[Histogram]) -> Histograms:
         np.array(offsets, np.int64), np.array(keys, np.int64), np.array(buckets, np.float64),
         tuple(np.array(bounds, np.float64) for bounds in table),
     )  # fmt: skip
+
+
+def lay_out(
+    custom: npt.NDArray[np.bool_], sizes: Ints, bounds: Floats
+) -> tuple[npt.NDArray[np.int32], tuple[Floats, ...]]:
+    """Return `layout` and `bounds` of k histograms whose custom bounds are given one after the other.
+
+    Parameters
+    ----------
+    custom : ndarray of bool, shape (k,)
+        Which have custom buckets.
+    sizes : ndarray of int64, shape (k,)
+        How many bounds each has, 0 without custom buckets.
+    bounds : ndarray of float64
+        Compared bit for bit.
+    """
+    layout = np.full(len(custom), -1, np.int32)
+    table: list[Floats] = []
+    start = np.cumsum(sizes) - sizes
+    for n in np.unique(sizes[custom]).tolist():
+        rows = np.flatnonzero(custom & (sizes == n))
+        if n == 0:
+            layout[rows] = len(table)
+            table.append(np.empty(0))
+            continue
+        block = bounds[start[rows][:, None] + np.arange(n)]
+        bits = block.view(np.uint64)
+        new = np.append(True, (bits[1:] != bits[:-1]).any(axis=1))  # most have those of the one before
+        _, first, which = np.unique(bits[new], axis=0, return_index=True, return_inverse=True)
+        layout[rows] = len(table) + which.ravel()[np.cumsum(new) - 1]
+        table += [block[new][i].copy() for i in first.tolist()]
+    return layout, tuple(table)
 
 
 def _check(h: Histogram) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import StoreError, WorkbenchWarning
 from workbench.signals import Samples
-from workbench.signals.histograms import CUSTOM, Histograms
+from workbench.signals.histograms import CUSTOM, Histograms, lay_out
 from workbench.store.native import ESCAPED, FIXED, MARK, MOST, PART
 
 __all__ = ["join"]
@@ -167,28 +167,8 @@ def _pool(head: _Floats, sizes: _Ints, bucket: _Floats, spans: _Floats, bounds: 
     key = np.repeat(first - (np.cumsum(length) - length), length) + np.arange(len(bucket))
     said = head[:, 1].astype(np.int64)
     schema = said // 256
-    layout, table = _layouts(schema == CUSTOM, sizes[:, 2], bounds)
+    layout, table = lay_out(schema == CUSTOM, sizes[:, 2], bounds)
     return Histograms(
         schema.astype(np.int16), head[:, 2].copy(), head[:, 3].copy(), head[:, 4].copy(), head[:, 5].copy(),
         (said % 256 - 128).astype(np.int8), layout, offsets, key, bucket.copy(), table,
     )  # fmt: skip
-
-
-def _layouts(custom: npt.NDArray[np.bool_], sizes: _Ints, bounds: _Floats) -> tuple[npt.NDArray[np.int32], Any]:
-    """Return which row of a table of bounds each histogram has, -1 where its buckets are not custom, and the table."""
-    layout = np.full(len(custom), -1, np.int32)
-    table: list[_Floats] = []
-    start = np.cumsum(sizes) - sizes
-    for n in np.unique(sizes[custom]).tolist():
-        rows = np.flatnonzero(custom & (sizes == n))
-        if n == 0:
-            layout[rows] = len(table)
-            table.append(np.empty(0))
-            continue
-        block = bounds[start[rows][:, None] + np.arange(n)]
-        bits = block.view(np.uint64)
-        new = np.append(True, (bits[1:] != bits[:-1]).any(axis=1))
-        _, first, which = np.unique(bits[new], axis=0, return_index=True, return_inverse=True)
-        layout[rows] = len(table) + which.ravel()[np.cumsum(new) - 1]
-        table += [block[new][i].copy() for i in first.tolist()]
-    return layout, tuple(table)
