@@ -71,44 +71,58 @@ class _Join:
         self.marked &= np.repeat(with_parts, np.diff(mains.offsets))
         self.edges = np.append(0, np.cumsum(self.marked))[mains.offsets].astype(np.int64)
         self.instants = mains.time.view(np.int64)[self.marked]
-        rows = np.flatnonzero(part != "")
+        rows = np.flatnonzero((part != "") & (owner >= 0))
         codes, names = pd.factorize(part[rows])
         known = np.array([_parsed(name) for name in names.tolist()], np.int64).reshape(-1, 2)[codes]
-        begin, end = samples.offsets[rows], samples.offsets[rows + 1]
-        self.series = (owner[rows], known[:, 0].copy(), known[:, 1].copy(), begin, end)
-        self.time, self.value = samples.time.view(np.int64), samples.value
+        series, source = _slices(samples.offsets[rows], samples.offsets[rows + 1])
+        at = self._located(owner[rows], samples.time.view(np.int64)[source], series, source)
+        some = at >= 0
+        self.at, self.value = at[some], samples.value[source[some]]
+        self.family, self.place = known[series[some]].T
 
-    def _place(self, some: npt.NDArray[np.bool_], need: _Ints, have: _Ints, start: _Ints, out: _Floats) -> None:
-        from workbench.store.native_kernels import place
-
-        chosen = (np.ascontiguousarray(column[some]) for column in self.series)
-        place(*chosen, self.time, self.value, self.edges, self.instants, need, have, start, out)
+    def _located(self, owner: _Ints, time: _Ints, series: _Ints, source: _Ints) -> _Ints:
+        """Return for every number the mark at its series and instant, -1 where there is none."""
+        if not len(self.instants) or not len(series):
+            return np.full(len(series), -1, np.int64)
+        # Most parts are there from some mark on to the last; where that is not so, they are looked for.
+        own = owner[series]
+        left = np.bincount(series, minlength=len(owner))[series] - _place_within(series)
+        guess = self.edges[own + 1] - left
+        guess[(guess < self.edges[own])] = -1
+        guess[self.instants[guess] != time] = -1
+        rest = np.flatnonzero(guess < 0)
+        if len(rest):
+            moments = np.unique(self.instants)
+            marks = np.repeat(np.arange(len(self.edges) - 1), np.diff(self.edges)) * len(moments)
+            marks += np.searchsorted(moments, self.instants)
+            moment = np.minimum(np.searchsorted(moments, time[rest]), len(moments) - 1)
+            wanted = own[rest] * len(moments) + moment
+            found = np.minimum(np.searchsorted(marks, wanted), len(marks) - 1)
+            guess[rest] = np.where((marks[found] == wanted) & (moments[moment] == time[rest]), found, -1)
+        return guess
 
     def made(self, labels: pd.DataFrame) -> Samples:
         """Return the samples of the series that are not hidden, with their histograms."""
         k = len(self.instants)
-        family = self.series[1]
-        need, have, start = (np.zeros((k, 4), np.int64) for _ in range(3))
-        need[:, _HEAD] = FIXED
-        head = np.full((k, FIXED), np.nan)
-        start[:, _HEAD] = FIXED * np.arange(k)
-        if k:
-            self._place(family == _HEAD, need, have, start, np.empty(0))
-            self._place(family == _HEAD, need, have, start, head.reshape(-1))
+        head, need = np.full((k, FIXED), np.nan), np.zeros((k, 4), np.int64)
+        mine = (self.family == _HEAD) & (self.place < FIXED)
+        head[self.at[mine], self.place[mine]] = self.value[mine]
         escaped = head[:, 0] == ESCAPED
         shape = np.where((head[:, 0] >= 0) & (head[:, 0] < _SHAPE_MOST), head[:, 0], 0).astype(np.int64)
-        need[:, 1], need[:, 2], need[:, 3] = shape % _WIDTH, shape // _WIDTH % _WIDTH, shape // _WIDTH**2
-        self._place(family > _HEAD, need, have, start, np.empty(0))
+        need[:, 0], need[:, 1] = FIXED, shape % _WIDTH
+        need[:, 2], need[:, 3] = shape // _WIDTH % _WIDTH, shape // _WIDTH**2
+        cell = self.at * 4 + self.family
+        counts = self.place < need.ravel()[cell]  # what lies beyond is of an older histogram at the same instant
+        have = np.bincount(cell[counts], minlength=4 * k).reshape(k, 4)
         whole = (have == need).all(axis=1) & ~escaped
-        sizes = np.where(whole[:, None], need, 0)[:, 1:]
-        ends = np.cumsum(sizes.T.ravel()).reshape(3, k).T if k else sizes
-        start[:, 1:] = np.where(whole[:, None], ends - sizes, -1)
+        sizes = np.where(whole[:, None], need, 0)
+        sizes[:, _HEAD] = 0
+        start = np.cumsum(sizes.T.ravel()).reshape(4, k).T - sizes
+        kept = counts & (self.family > _HEAD) & whole[self.at]
         out = np.empty(int(sizes.sum()))
-        if len(out):
-            self._place(family > _HEAD, need, have, start, out)
-        edges = np.cumsum(sizes.sum(axis=0))
-        pool = _pool(head[whole], sizes[whole], *np.split(out, edges[:2]))
-        return self._samples(labels, whole, escaped, pool)
+        out[start.ravel()[cell[kept]] + self.place[kept]] = self.value[kept]
+        parts = np.split(out, np.cumsum(sizes.sum(axis=0))[1:3])
+        return self._samples(labels, whole, escaped, _pool(head[whole], sizes[whole, 1:], *parts))
 
     def _samples(
         self, labels: pd.DataFrame, whole: npt.NDArray[np.bool_], escaped: npt.NDArray[np.bool_], pool: Histograms
@@ -145,6 +159,19 @@ def _without(samples: Samples, keep: npt.NDArray[np.bool_]) -> Samples:
         samples.histograms,
     )  # fmt: skip
     return less.take(np.diff(offsets) > 0)
+
+
+def _slices(begin: _Ints, end: _Ints) -> tuple[_Ints, _Ints]:
+    """Return for the samples of some slices which slice each is of, and where it lies."""
+    n = end - begin
+    series = np.repeat(np.arange(len(n), dtype=np.int64), n)
+    return series, np.arange(len(series)) + np.repeat(begin - (np.cumsum(n) - n), n)
+
+
+def _place_within(series: _Ints) -> _Ints:
+    """Return the place of every sample in its slice; slices come one after the other."""
+    n = np.bincount(series)
+    return np.arange(len(series)) - np.repeat(np.cumsum(n) - n, n)
 
 
 def _parsed(name: str) -> tuple[int, int]:
