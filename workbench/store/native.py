@@ -30,6 +30,8 @@ _Floats = npt.NDArray[np.float64]
 PART: Final = "__histogram_part__"
 """The label of hidden series; samples that come with it are refused."""
 
+_SHOWN: Final = Matcher(PART, "=", "")
+
 HIDDEN: Final = Matcher(PART, "!=", "")
 """What hidden series satisfy, and no other."""
 
@@ -88,14 +90,16 @@ def has_parts(samples: Samples) -> bool:
 
 def visible(matchers: Sequence[Matcher]) -> list[Matcher]:
     """Return matchers that no hidden series satisfies."""
-    return [*matchers, Matcher(PART, "=", "")]
+    return [*matchers, _SHOWN]
 
 
 def asked(matchers: Sequence[Matcher]) -> list[Matcher]:
     """Return matchers that the series meant satisfy, with all their parts; none does when parts alone are asked for."""
-    blank = np.array([""], object)
-    if any(m.name == PART and not m.mask(blank)[0] for m in matchers):
-        return [Matcher(PART, "=", ""), HIDDEN]
+    own = [m for m in matchers if m.name == PART]
+    if not own:
+        return list(matchers)
+    if not all(m.mask(np.array([""], object))[0] for m in own):
+        return [_SHOWN, HIDDEN]
     return [m for m in matchers if m.name != PART]
 
 

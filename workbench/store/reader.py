@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.errors import StoreError, WorkbenchWarning
+from workbench.errors import LimitExceeded, StoreError, WorkbenchWarning
 from workbench.signals import Matcher, Profiles, Samples
 from workbench.store import dense, frames, metrics, profiles, rows
 from workbench.store.catalog import Catalog
@@ -33,6 +33,9 @@ __all__ = ["Plan", "Reader"]
 _T = TypeVar("_T")
 _Ints = npt.NDArray[np.int64]
 _TRIES = 10
+
+Check = Callable[[int, int], None]
+"""Told a number of series and of samples; raises where they are too many."""
 
 
 class Plan(NamedTuple):
@@ -65,6 +68,7 @@ class Reader:
         self._catalog = catalog
         self._hot = HotCache()
         self._chunks = metrics.ChunkCache()
+        self._hidden = (-1, np.empty(0, np.int64))
 
     def refreshed(self) -> SeriesIndex:
         """Return the series as they are now."""
@@ -115,22 +119,51 @@ class Reader:
         chunks = [(s.rank, self.chunks(s, packed.get(s.id))) for s in segments]
         return ids, chunks, [h.samples for h in snapshot.hot]
 
+    def hidden(self) -> _Ints:
+        """Return the numbers of the series that are parts of native histograms, as of the last look at the index."""
+        size, found = self._hidden
+        if size != self.index.size:
+            size = self.index.size
+            found = self.index.match([HIDDEN])
+            self._hidden = size, found[found <= size]
+        return self._hidden[1]
+
     def count(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[int, int]:
         """Return the number of matching series in [start, end), and at most how many numbers they have there."""
-        ids, chunks, hot = self._again(lambda: self._chosen(asked(matchers), start, end))
-        mask = np.zeros(self.index.size + 1, bool)
+        return self._counted(*self._again(lambda: self._chosen(asked(matchers), start, end)), start, end)
+
+    def _check(
+        self,
+        check: Check,
+        ids: _Ints,
+        chunks: Sequence[tuple[int, metrics.Chunks]],
+        hot: Sequence[HotSamples],
+        start: int,
+        end: int,
+    ) -> None:
+        """Tell what is held at most, which is known at once, and what `count` says when that is too much."""
+        try:
+            check(len(ids), sum(part.samples for _, part in chunks) + sum(len(row.value) for row in hot))
+        except LimitExceeded:
+            check(*self._counted(ids, chunks, hot, start, end))
+
+    def _counted(
+        self, ids: _Ints, chunks: Sequence[tuple[int, metrics.Chunks]], hot: Sequence[HotSamples], start: int, end: int
+    ) -> tuple[int, int]:
+        held, total = np.zeros(self.index.size + 1, bool), 0
+        mask = np.zeros_like(held)
         mask[ids] = True
-        held, total = np.zeros_like(mask), 0
         for _, part in chunks:
             rows = part.index.rows(ids, mask, start, end)
             low, high = part.within(rows, start, end)
             held[part.index.series[rows[low < high]]] = True
             total += int((high - low).sum())
         for row in hot:
-            held[row.ids[mask[row.ids]]] = True
-            total += _counted(row, mask, start, end)
-        found = np.flatnonzero(held)
-        return len(found) - len(np.intersect1d(found, self.index.match([HIDDEN]))), total
+            kept, n = _hot_count(row, mask, start, end)
+            held[kept] = True
+            total += n
+        held[self.hidden()] = False
+        return int(np.count_nonzero(held)), total
 
     def chunks(self, segment: Segment, packed: bytes | None) -> metrics.Chunks:
         """Return the chunks of a metrics segment; `packed` as `packed()` returned it."""
@@ -163,22 +196,35 @@ class Reader:
         return told
 
     def flat(
-        self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise"
+        self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise", check: Check | None = None
     ) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
-        """Return series numbers, offsets, times and values of the matching series in [start, end); see `gather`."""
+        """Return series numbers, offsets, times and values of the matching series in [start, end); see `gather`.
+
+        `check` is told how many series and numbers these are at most before any is read; when it raises
+        `LimitExceeded`, once more and more closely.
+        """
 
         def work() -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
             ids, chunks, hot = self._chosen(matchers, start, end)
+            if check is not None:
+                self._check(check, ids, chunks, hot, start, end)
             return gather(chunks, hot, ids, self.index.size, start, end, self._damaged(damaged), self.index.texts)
 
         return self._again(work)
 
-    def samples(self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise") -> Samples:
+    def samples(
+        self,
+        matchers: Sequence[Matcher],
+        start: int,
+        end: int,
+        damaged: str = "raise",
+        check: Check | None = None,
+    ) -> Samples:
         """Return the samples of the matching series in [start, end), native histograms put together again."""
-        found, offsets, time, value = self.flat(asked(matchers), start, end, damaged)
+        found, offsets, time, value = self.flat(asked(matchers), start, end, damaged, check)
         kind, unit = self.index.describe(found)
         samples = Samples(self.index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
-        if PART not in samples.labels.columns:
+        if not len(self.hidden()) or PART not in samples.labels.columns:
             return samples
         from workbench.store.native_join import join
 
@@ -200,7 +246,7 @@ class Reader:
             return flat[0], dense.of_flat(*flat[1:], start, step, n)
 
         found, values = self._again(work)
-        return _numbers(found, values) if len(self.index.match([HIDDEN])) else (found, values)
+        return _numbers(found, values) if len(self.hidden()) else (found, values)
 
     def rows(
         self, signal: str, start: int, end: int, columns: Sequence[str] | None, where: Mapping[str, Sequence[str]]
@@ -243,13 +289,13 @@ def _numbers(found: _Ints, values: npt.NDArray[np.float64]) -> tuple[_Ints, npt.
     return found[some], values[some]
 
 
-def _counted(hot: HotSamples, wanted: npt.NDArray[np.bool_], start: int, end: int) -> int:
-    """Return how many samples of some series a hot row has in [start, end), at most."""
+def _hot_count(hot: HotSamples, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[_Ints, int]:
+    """Return which series have samples in a hot row in [start, end), and how many, at most."""
     rows = np.flatnonzero(wanted[hot.ids])
-    if hot.shared:
-        low, high = np.searchsorted(hot.instants, (start, end))
-        return len(rows) * int(high - low)
-    return int(np.diff(hot.offsets)[rows].sum())
+    if not hot.shared:
+        return hot.ids[rows], int(np.diff(hot.offsets)[rows].sum())
+    low, high = np.searchsorted(hot.instants, (start, end))
+    return hot.ids[rows[: len(rows) * (low < high)]], len(rows) * int(high - low)
 
 
 def _touches(span: tuple[int, int] | None, ids: _Ints) -> bool:

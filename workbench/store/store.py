@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -197,6 +197,7 @@ class Store:
         end: TimeLike | None = None,
         *,
         damaged: str = "raise",
+        check: Callable[[int, int], None] | None = None,
     ) -> Samples:
         """Return the samples of the matching series in [start, end), series without any left out.
 
@@ -209,6 +210,9 @@ class Store:
             All there is by default.
         damaged : {"raise", "skip"}
             Whether a damaged chunk is an error, or is left out with a warning that names its series and time.
+        check : callable, optional
+            Told before anything is read how many series and samples there are at most; where it raises
+            `LimitExceeded`, once more with what `count` returns. What it raises then ends the call.
 
         Raises
         ------
@@ -216,7 +220,7 @@ class Store:
             If a segment that is needed is damaged; the message names it.
         """
         check_one_of(damaged, ("raise", "skip"), "damaged")
-        return self._reader.samples(matchers, *_window(start, end), damaged)
+        return self._reader.samples(matchers, *_window(start, end), damaged, check)
 
     def count(
         self, matchers: Sequence[Matcher], start: TimeLike | None = None, end: TimeLike | None = None
