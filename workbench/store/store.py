@@ -367,7 +367,8 @@ class Store:
         dict
             `{"samples", "series", "bytes": {"total", "hot", "warm", "cold", "index"}, "signals": {signal: {"rows",
             "bytes", "segments", "start", "end"}}, "rollups"}`; times are ISO text or null, `index` is the catalog
-            without its hot rows. With detail also `{"compression": {"bytes_per_sample", "ratio"}, "codecs": {name:
+            without its hot rows. Native histograms count as the numbers and series they are
+            made of. With detail also `{"compression": {"bytes_per_sample", "ratio"}, "codecs": {name:
             {"chunks", "bytes"}}, "sources": {name: {"series", "refused"}}, "next": {what: {"segments", "bytes"}}}`.
         """
         if detail:
