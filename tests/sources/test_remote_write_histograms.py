@@ -66,7 +66,7 @@ def request(parts: list[tuple[Histogram, bool]], *, is_newer: bool) -> bytes:
 
 
 @pytest.mark.parametrize("is_newer", [False, True])
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(whole(), st.just(False)) | st.tuples(floating, st.just(True)), max_size=5))
 def test_both_versions_say_what_was_written(is_newer: bool, parts: list[tuple[Histogram, bool]]) -> None:
     got = read_request(request(parts, is_newer=is_newer), newer=is_newer, options=OPTIONS)

@@ -74,7 +74,7 @@ def points(one: st.SearchStrategy[Histogram]) -> st.SearchStrategy[list[Point]]:
     return st.lists(st.tuples(st.integers(1, 2**40), st.integers(0, 2**42), one), min_size=1, max_size=3)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(points(whole()), st.just(False)) | st.tuples(points(histograms()), st.just(True)), max_size=4),
     st.booleans(),
@@ -89,7 +89,7 @@ def test_records_say_what_was_written(parts: list[tuple[list[Point], bool]], new
     assert got == [said(h) for _, _, h in want]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(points(whole()), st.data())
 def test_a_damaged_record_gives_nothing_or_what_fits(found: list[Point], data: st.DataObject) -> None:
     sound = record([(1, 1, replace(found[0][2], hint=0))], floats=False, newer=False)
