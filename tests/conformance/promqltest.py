@@ -188,12 +188,12 @@ def group_of(case: Eval, memory: Memory, file: str) -> str:
     return "classic"
 
 
-def run(text: str, file: str = "") -> list[Outcome]:
-    """Return the outcome of every eval of a script."""
-    memory, outcomes = Memory(), []
+def run(text: str, file: str = "", new: Callable[[], Memory] = Memory) -> list[Outcome]:
+    """Return the outcome of every eval of a script, with its data in what `new` makes."""
+    memory, outcomes = new(), []
     for kind, what in commands(text):
         if kind == "clear":
-            memory = Memory()
+            memory = new()
         elif kind == "load":
             memory.load(*what)  # type: ignore[misc]
         else:

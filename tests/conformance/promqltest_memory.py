@@ -55,7 +55,11 @@ class Memory:
                 labels, np.array(series, np.int64), np.array(time, "datetime64[ns]"), value,
                 row=held, histograms=pack_histograms(histograms), start=np.array(starts, np.int64).view("datetime64[ns]"),
             )  # fmt: skip
-            self.samples = concat_samples([self.samples, new])
+            self.keep(new)
+
+    def keep(self, new: Samples) -> None:
+        """Add samples to what is there."""
+        self.samples = concat_samples([self.samples, new])
 
     def select(
         self, matchers: Sequence[Matcher], start: np.datetime64 | None = None, end: np.datetime64 | None = None

@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.signals import Batch, Samples, build_logs, build_samples
+from workbench.signals import Batch, Histogram, Samples, build_logs, build_samples, concat_samples, pack_histograms
+from workbench.signals.histograms import CUSTOM
 from workbench.store import Store
 
 __all__ = ["MINUTE", "T0", "batch", "check", "count_logs", "count_samples", "large"]
 
 T0 = np.datetime64("2026-01-01T23:30:00", "ns")
 MINUTE = np.timedelta64(60, "s").astype("timedelta64[ns]")
-PLAIN, LATE, EACH, RECORDS = 5, 5, 12, 4
+PLAIN, LATE, EACH, RECORDS, NATIVE = 5, 5, 12, 4, 3
 BITS = np.array(
     [0x7FF8DEAD00000001, 0x8000000000000000, 0x7FF0000000000000, 0xFFF0000000000000, 1, 0x7FF0000000000002,
      0x7FEFFFFFFFFFFFFF, 0x4340000000000001], np.uint64
@@ -67,8 +68,47 @@ def times(numbers: _Ints) -> npt.NDArray[np.datetime64]:
     return np.repeat(T0 + numbers * MINUTE, EACH) + np.tile(np.arange(EACH) * five, len(numbers))
 
 
-def batch(writer: str, number: int) -> Batch:
-    """Return batch `number` of a writer."""
+def natives(writer: str, numbers: _Ints) -> Samples:
+    """Return the native histograms of some batches, three each.
+
+    Their buckets come up and go, so that the numbers they are made of are not the same from one to the next.
+    """
+    found, at = [], []
+    for number in numbers.tolist():
+        for part in range(1, NATIVE + 1):
+            seed = number * NATIVE + part
+            cells = {k: float(k * number % 50 + part) for k in range(seed % 3, 4 + seed % 7)}
+            custom = {"schema": CUSTOM, "bounds": (0.5, 1.0 + number % 4, 9.0)} if number % 11 == 5 else {"schema": 3}
+            kept = {k: v for k, v in cells.items() if k < 4} if number % 11 == 5 else cells
+            total = BITS[seed % len(BITS)].view(np.float64)
+            found.append(Histogram(sum(kept.values()), float(total), positive=kept, hint=seed % 4, **custom))  # type: ignore[arg-type]
+            at.append(T0 + number * MINUTE + part * np.timedelta64(10, "s"))
+    zeros = np.zeros(len(found))
+    labels = [{"metric": "native", "writer": writer}]
+    row = np.arange(len(found))
+    return build_samples(labels, zeros.astype(int), at, zeros, row=row, histograms=pack_histograms(found))
+
+
+def check_natives(got: Samples, counts: dict[str, int]) -> None:
+    """Prove that native histograms are those of the batches 0 to k-1 of each writer, each whole and to the bit."""
+    mine = {str(name): row for row, name in enumerate(got.labels["writer"])} if len(got) else {}
+    for writer, row in mine.items():
+        own, expected = got.take(np.array([row])), natives(writer, np.arange(counts[writer]))
+        assert own.row is not None, f"{writer}: numbers where native histograms were"
+        assert (own.row >= 0).all(), f"{writer}: numbers among native histograms"
+        assert own.time.tolist() == expected.time.tolist(), f"{writer}: native histograms of other instants"
+        pools = [s.histograms.take(s.row) for s in (own, expected)]  # type: ignore[union-attr, arg-type]
+        for name in ("schema", "hint", "offsets", "key"):
+            assert (getattr(pools[0], name) == getattr(pools[1], name)).all(), f"{writer}: altered {name}"
+        for name in ("zero_threshold", "zero_count", "count", "sum", "bucket"):
+            left, right = (getattr(pool, name).view(np.uint64) for pool in pools)
+            assert (left == right).all(), f"{writer}: altered {name}"
+        bounds = [[p.bounds[i].tolist() if i >= 0 else None for i in p.layout.tolist()] for p in pools]
+        assert bounds[0] == bounds[1], f"{writer}: altered bounds"
+
+
+def batch(writer: str, number: int, *, native: bool = False) -> Batch:
+    """Return batch `number` of a writer, on request with native histograms beside the numbers."""
     this, both = np.array([number]), np.array([number - 1, number]) if number else np.array([number])
     labels = [{"metric": "m", "writer": writer, "i": str(i)} for i in range(PLAIN + 1)]
     late = [values(writer, LATE, both[:-1], 1)] if number else []
@@ -79,6 +119,8 @@ def batch(writer: str, number: int) -> Batch:
         np.concatenate([values(writer, i, this) for i in range(PLAIN)] + late + [values(writer, LATE, this)]),
         ["counter" if i == 2 else "gauge" for i in range(PLAIN + 1)],
     )
+    if native:
+        samples = concat_samples([samples, natives(writer, this)])
     return Batch(samples, logs(writer, this))
 
 
@@ -200,19 +242,26 @@ def check(store: Store, acknowledged: dict[str, int], flying: int = 1, verify: b
     assert count_logs(store.rows("logs"), acknowledged) == counts, "metrics and logs of a batch come together"
     for writer, said in acknowledged.items():
         assert said <= counts[writer] <= said + flying, f"{writer}: {said} acknowledged, {counts[writer]} there"
+    natives = store.select(NATIVES)
+    check_natives(natives, counts)
+    known = store.series(NATIVES)
+    expected = sorted(w for w in known["writer"].tolist() if counts[w]) if len(known) else []
+    assert sorted(natives.labels["writer"].tolist() if len(natives) else []) == expected, "native histograms are gone"
     damage = store.verify() if verify else []
     assert damage == [], damage
     return counts
 
 
-def _matcher() -> list[Any]:
+def _matcher(metric: str) -> list[Any]:
     from workbench.signals import Matcher
 
-    return [Matcher("metric", "=", "m")]
+    return [Matcher("metric", "=", metric)]
 
 
-MATCH = _matcher()
+MATCH = _matcher("m")
 """Selects what `batch` wrote, not what `large` did."""
+
+NATIVES = _matcher("native")
 
 
 def rollups(store: Any, count: int) -> dict[str, list[list[float]]]:

@@ -27,7 +27,7 @@ LOADED = 3
 
 def _append(store: Store) -> None:
     for number in range(BATCHES, BATCHES + LOADED):
-        store.write(content.batch("w0", number), key=f"w0/{number}")
+        store.write(content.batch("w0", number, native=True), key=f"w0/{number}")
         say(f"ack {number}")
     write_straight(store, 0, "large")
     say("ack large")
@@ -95,7 +95,7 @@ def build(folder: str) -> None:
     """Make the store that operations start from: several segments and some hot rows."""
     with Store.open(folder) as store:
         for number in range(BATCHES):
-            store.write(content.batch("w0", number), key=f"w0/{number}")
+            store.write(content.batch("w0", number, native=True), key=f"w0/{number}")
             if number in (19, 39):
                 store.seal()
 

@@ -34,7 +34,7 @@ def work(go: str, folder: str, careless: bool) -> None:
     for count, name in plan[:1] if careless else plan:
         for _ in range(count):
             say(f"begin {number}")
-            store.write(content.batch("w0", number), key=f"w0/{number}")
+            store.write(content.batch("w0", number, native=True), key=f"w0/{number}")
             say(f"ack {number}")
             number += 1
         write_straight(store, number, f"large {number}")
@@ -63,6 +63,6 @@ def look(folder: str, acknowledged: int, large: bool) -> None:
         counts = content.check(store, {"w0": acknowledged}, 1)
         segment = store.select([Matcher("metric", "=", "large")]).n_samples
         assert segment == 3_000 or (segment == 0 and not large), f"{segment} samples that went straight to a segment"
-        store.write(content.batch("w0", counts["w0"]))
+        store.write(content.batch("w0", counts["w0"], native=True))
         store.seal()
         content.check(store, {"w0": counts["w0"] + 1}, 0, verify=False)

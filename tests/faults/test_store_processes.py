@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.faults import content
-from workbench.signals import build_samples
+from workbench.signals import Samples, build_samples
 from workbench.store import Store
 
 
@@ -74,13 +76,36 @@ def altered(how: str) -> SimpleNamespace:
     elif how == "record altered":
         frame.loc[5, "hash"] = "0" * 16
     said = ["damage"] if how == "damage" else []
-    return SimpleNamespace(select=lambda _: got, rows=lambda _: frame, verify=lambda: said)
+    native = altered_natives(how, writer, count)
+    return SimpleNamespace(
+        select=lambda matchers: native if matchers == content.NATIVES else got,
+        series=lambda _: pd.DataFrame({"writer": [writer]}), rows=lambda _: frame, verify=lambda: said,
+    )  # fmt: skip
+
+
+def altered_natives(how: str, writer: str, count: int) -> Samples:
+    """Return the native histograms of ten batches, after something happened to them."""
+    found = content.natives(writer, np.arange(count))
+    pool = found.histograms
+    assert pool is not None
+    if how == "histogram flipped":
+        bucket = pool.bucket.copy()
+        bucket.view(np.uint64)[3] ^= np.uint64(1)
+        return replace(found, histograms=replace(pool, bucket=bucket))
+    if how == "histogram with another's bucket":
+        return replace(found, histograms=replace(pool, key=pool.key + (np.arange(len(pool.key)) == len(pool.key) - 1)))
+    if how == "histogram lost":
+        return found.between(content.T0, found.time[-1])
+    if how == "number for a histogram":
+        return replace(found, row=np.where(np.arange(len(pool)) == 4, -1, np.arange(len(pool))))
+    return found.take(np.empty(0, np.int64)) if how == "no histograms" else found
 
 
 @pytest.mark.parametrize(
     "how",
     ["flipped", "payload of a NaN", "one sample lost", "one batch lost", "moved", "older one wins", "of somebody else",
-     "record lost", "record doubled", "record altered", "damage"],
+     "record lost", "record doubled", "record altered", "damage", "histogram flipped", "histogram with another's bucket",
+     "histogram lost", "number for a histogram", "no histograms"],
 )  # fmt: skip
 def test_the_checker_finds_what_is_wrong(how):
     content.check(altered("nothing"), {"w0": 10}, 0)

@@ -201,7 +201,8 @@ class Counting(Memory):
         found = Memory.select(self, matchers, start, end)
         return len(found), found.n_samples
 
-    def select(self, matchers, start=None, end=None):
+    def select(self, matchers, start=None, end=None, *, check=None):
+        check(*self.count(matchers, start, end))
         self.reads += 1
         return super().select(matchers, start, end)
 

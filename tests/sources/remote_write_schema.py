@@ -22,7 +22,7 @@ _MESSAGES: dict[str, list[tuple[int, str, str]]] = {
         (5, "zero_threshold", "double"), (6, "zero_count_int", "uint64"), (7, "zero_count_float", "double"),
         (8, "negative_spans", "*Span"), (9, "negative_deltas", "*sint64"), (10, "negative_counts", "*double"),
         (11, "positive_spans", "*Span"), (12, "positive_deltas", "*sint64"), (13, "positive_counts", "*double"),
-        (14, "reset_hint", "uint32"), (15, "timestamp", "int64"),
+        (14, "reset_hint", "uint32"), (15, "timestamp", "int64"), (16, "custom_values", "*double"),
     ],
     "TimeSeries": [
         (1, "labels", "*Label"), (2, "samples", "*Sample"), (3, "exemplars", "*Exemplar"), (4, "histograms", "*Histogram"),

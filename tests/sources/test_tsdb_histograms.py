@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import numpy as np
@@ -19,81 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.live_prometheus import Prometheus
+from tests.sources.native_messages import BASE, Sample, add, observed
 from tests.sources.remote_write_schema import CLASSES
 from workbench.codecs.prometheus_chunk import padded
 from workbench.codecs.prometheus_histogram import HistogramChunks, read_histogram_chunks
+from workbench.signals import concat_samples
 from workbench.sources import ReadOptions
 from workbench.sources.tsdb import PrometheusData
 from workbench.sources.tsdb.chunks import Segments
-from workbench.sources.tsdb.histograms import UNSTORED
 from workbench.sources.tsdb.index import read_index
-
-BASE = 1 << 20
-STALE = float(np.uint64(0x7FF0000000000002).view(np.float64))
-
-
-class Sample(NamedTuple):
-    count: float
-    sum: float
-    schema: int
-    zero_threshold: float
-    zero_count: float
-    buckets: dict[int, float]
-    """By key."""
-
-
-def spans(message: Any, kept: dict[int, float], name: str, *, whole: bool) -> None:
-    """Lay buckets out as spans of at most two gaps filled with zeros, and differences or counts."""
-    indexes = sorted(kept)
-    runs: list[list[int]] = []
-    for index in indexes:
-        if runs and index - runs[-1][-1] <= 2:
-            runs[-1] += range(runs[-1][-1] + 1, index + 1)
-        else:
-            runs.append([index])
-    last = 0
-    previous = 0
-    for run in runs:
-        getattr(message, f"{name}_spans").add(offset=run[0] - last, length=len(run))
-        last = run[-1] + 1
-        for index in run:
-            value = kept.get(index, 0)
-            if whole:
-                getattr(message, f"{name}_deltas").append(int(value) - previous)
-                previous = int(value)
-            else:
-                getattr(message, f"{name}_counts").append(value)
-
-
-def add(series: Any, at: int, sample: Sample, *, whole: bool) -> None:
-    message = series.histograms.add(
-        sum=sample.sum, schema=sample.schema, zero_threshold=sample.zero_threshold, timestamp=at
-    )
-    ending, kind = ("int", int) if whole else ("float", float)
-    setattr(message, f"count_{ending}", kind(sample.count))
-    setattr(message, f"zero_count_{ending}", kind(sample.zero_count))
-    if sample.sum == sample.sum:
-        spans(message, {k - BASE: v for k, v in sample.buckets.items() if k > 0}, "positive", whole=whole)
-        spans(message, {-k - BASE: v for k, v in sample.buckets.items() if k < 0}, "negative", whole=whole)
-
-
-def observed(seed: int, n: int, *, whole: bool) -> list[Sample]:
-    """A histogram that grows: buckets come up, counts rise, one sample is stale."""
-    rng = random.Random(seed)
-    buckets: dict[int, float] = {}
-    zero, found = 0.0, []
-    for i in range(n):
-        if i == n // 2:
-            found.append(Sample(1, STALE, 0, 0.0, 0, {}))  # a count of 0 would not be sent
-            continue
-        for _ in range(rng.randint(0, 6)):
-            index = rng.randint(-20, 20) + i // 5
-            key = BASE + index if rng.random() < 0.7 else -(BASE + index)
-            buckets[key] = buckets.get(key, 0) + (rng.randint(1, 900) if whole else rng.random() * 50)
-        zero += rng.randint(0, 3)
-        count = sum(buckets.values()) + zero
-        found.append(Sample(count, rng.normalvariate(0, 1e4), 3, 0.001 if seed % 2 else 2.0**-128, zero, dict(buckets)))
-    return found
+from workbench.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -160,19 +95,61 @@ def test_chunks_hold_what_was_sent(block: tuple[Path, dict[str, Any]]) -> None:
     assert seen == {name: len(samples) for name, samples in sent.items()}
 
 
-def test_they_are_counted_as_not_stored(block: tuple[Path, dict[str, Any]]) -> None:
-    skips: Counter[str] = Counter()
-    for _, batch in PrometheusData().read_folder(block[0], ReadOptions()):
-        skips.update(batch.skips)
-    assert skips == {UNSTORED: 1200}
+def stored(folder: Path, place: Path) -> dict[str, dict[int, Sample]]:
+    """What a store says of a data directory that was read into it."""
+    found: dict[str, dict[int, Sample]] = {}
+    with Store.open(place) as store:
+        for _, batch in PrometheusData().read_folder(folder, ReadOptions()):
+            assert not batch.skips
+            store.write(batch)
+        store.seal()
+        got = store.select([])
+    assert got.histograms is not None
+    assert got.row is not None
+    for i, series in enumerate(got.series_of_sample().tolist()):
+        h = got.histograms.unpack(int(got.row[i]))
+        buckets = {BASE + k: v for k, v in h.positive.items() if v} | {-BASE - k: v for k, v in h.negative.items() if v}
+        at = int(got.time[i].astype("datetime64[ms]").astype(np.int64))
+        one = Sample(h.count, h.sum, h.schema, h.zero_threshold, h.zero_count, buckets)
+        found.setdefault(str(got.labels["metric"].iloc[series]), {})[at] = one
+    return found
 
 
-def test_those_of_a_log_are_counted(live: Prometheus, tmp_path: Path) -> None:
-    shutil.copytree(live.folder / "wal", tmp_path / "wal")
-    skips: Counter[str] = Counter()
-    for _, batch in PrometheusData().read_folder(tmp_path, ReadOptions()):
-        skips.update(batch.skips)
-    assert skips == {UNSTORED: 1200}
+def assert_sent(found: dict[str, dict[int, Sample]], sent: dict[str, Any]) -> None:
+    assert {name: sorted(samples) for name, samples in found.items()} == {n: sorted(s) for n, s in sent.items()}
+    for name, samples in sent.items():
+        for at, truth in samples.items():
+            if truth.sum == truth.sum:
+                assert found[name][at] == truth
+            else:
+                assert np.float64(found[name][at].sum).view(np.uint64) == 0x7FF0000000000002
+
+
+def test_a_block_is_stored(block: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    assert_sent(stored(block[0], tmp_path / "s"), block[1])
+
+
+def test_a_log_is_stored(block: tuple[Path, dict[str, Any]], live: Prometheus, tmp_path: Path) -> None:
+    shutil.copytree(live.folder / "wal", tmp_path / "data" / "wal")
+    assert_sent(stored(tmp_path / "data", tmp_path / "s"), block[1])
+
+
+def test_block_and_log_say_the_same(block: tuple[Path, dict[str, Any]], live: Prometheus, tmp_path: Path) -> None:
+    """Bit for bit, but for what a log knows of resets, and of what a series was when it ended."""
+    shutil.copytree(live.folder / "wal", tmp_path / "data" / "wal")
+    told = [
+        concat_samples([b.metrics for _, b in PrometheusData().read_folder(f, ReadOptions()) if b.metrics is not None])
+        for f in (block[0], tmp_path / "data")
+    ]
+    left, right = (unhinted(samples.histograms) for samples in told)
+    assert left == right
+    assert len(left) == 1194
+
+
+def unhinted(pool: Any) -> list[str]:
+    return sorted(
+        repr(replace(pool.compact().unpack(i), hint=0)) for i in np.flatnonzero(pool.sum == pool.sum).tolist()
+    )
 
 
 @settings(max_examples=150)

@@ -282,7 +282,7 @@ def test_both_databases_get_the_same_tables():
     assert len(lite) == len(server_side)
     assert not any("{" in statement for statement in lite + server_side)
     assert all("ROWID" not in statement for statement in server_side)
-    assert FORMAT == 2
+    assert FORMAT == 3
     connection = sqlite3.connect(":memory:")
     for statement in lite:
         connection.execute(statement)

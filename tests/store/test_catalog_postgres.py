@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
+from tests.store import native_strategies as native
 from tests.store import worlds
 from tests.store.server import Server
 from workbench.errors import StoreError
-from workbench.signals import Batch
+from workbench.signals import Batch, Matcher
 from workbench.store import Store, place
 from workbench.store import catalog as module
 from workbench.store.catalog import Catalog, open_catalog
+from workbench.store.place import FORMAT
 from workbench.store.reference import Server as Named
 from workbench.store.reference import load
 from workbench.store.trouble import StoreRefused
@@ -127,6 +129,17 @@ def test_a_lost_schema_is_not_taken_for_a_new_store(made, tmp_path):
         Store.open(tmp_path / "s")
     with pytest.raises(StoreError, match="a table is missing; restore"):
         made.rows("logs")
+
+
+def test_format_2_is_brought_up(made, tmp_path):
+    ask(made._catalog, "UPDATE meta SET value = 2 WHERE name = 'format'")
+    with Store.open(made.path) as again:
+        with again._catalog.read() as connection:
+            assert connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()[0] == FORMAT
+        given = native.growing()
+        again.write(Batch(given))
+        again.compact(everything=True)
+        assert native.told(again.select([Matcher("metric", "=", "h")])) == native.told(given)
 
 
 def test_a_newer_format_is_refused(made, tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.store import native_strategies as native
 from tests.store import worlds
 from workbench.signals import Batch
 from workbench.store import Store, place
@@ -115,7 +116,7 @@ def test_an_upgrade_that_is_interrupted_changes_nothing(old, monkeypatch):
         assert content(store) == EXPECTED
 
 
-def test_a_store_of_this_format_opens_and_says_the_same(tmp_path):
+def test_a_store_of_format_2_opens_and_says_the_same(tmp_path):
     """Compacted and rolled up, with a segment and hot rows that came later."""
     shutil.copytree(GOLDEN / "store-2", tmp_path / "s")
     expected = json.loads((GOLDEN / "store-2.json").read_text())
@@ -124,3 +125,27 @@ def test_a_store_of_this_format_opens_and_says_the_same(tmp_path):
         got = content(store) | {"rollup": [[None if v != v else v for v in row] for row in means.values.tolist()]}
         assert got == expected
         assert store.verify() == []
+        assert version(tmp_path / "s") == place.FORMAT
+
+
+def test_a_store_of_format_2_that_cannot_be_written_is_read_as_it_is(tmp_path, monkeypatch):
+    shutil.copytree(GOLDEN / "store-2", tmp_path / "s")
+    monkeypatch.setattr(place, "_mounted_read_only", lambda path: True)
+    monkeypatch.setattr("workbench.store.sqlite._upgraded_copy", None)
+    with Store.open(tmp_path / "s") as store:
+        assert len(store.select([])) == len(json.loads((GOLDEN / "store-2.json").read_text())["labels"])
+    assert version(tmp_path / "s") == 2
+
+
+def histograms(store: Store) -> list[Any]:
+    """All samples as the golden file has them."""
+    return json.loads(json.dumps(native.told(store.select([]))))
+
+
+def test_a_store_of_this_format_opens_and_says_the_same(tmp_path):
+    """Native histograms, exponential and custom, and numbers: compacted, in a segment that came later, and hot."""
+    shutil.copytree(GOLDEN / "store-3", tmp_path / "s")
+    with Store.open(tmp_path / "s") as store:
+        assert histograms(store) == json.loads((GOLDEN / "store-3.json").read_text())
+        assert store.verify() == []
+        assert len(store.series()) == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from workbench.api.numbers import plain, seconds, spelled
 from workbench.query.promql import Answer
+from workbench.query.promql.histogram_reads import bucket_list
 from workbench.query.promql.values import Labels, Scalar, Text, Vector
+from workbench.signals import Histograms
 
 __all__ = ["instant_answer", "quoted", "range_answer", "refusal", "success"]
 
@@ -47,11 +49,20 @@ def instant_answer(answer: Answer) -> str:
     if not isinstance(value, Vector):
         return _data("matrix", _windows(value))
     order = np.arange(value.labels.n) if value.ordered else value.labels.order()
-    rows = order[_present(value)[order, 0]]
+    rows = order[value.present[order, 0]]
+    held = np.full(len(rows), -1) if value.rows is None else value.rows[rows, 0]
     texts = spelled(value.values[rows, 0].tolist())
     stamp = seconds(at)
-    items = zip(_metrics(value.labels, rows), texts, strict=True)
-    return _data("vector", [f'{{"metric":{metric},"value":[{stamp},"{text}"]}}' for metric, text in items])
+    items = zip(_metrics(value.labels, rows), texts, held.tolist(), strict=True)
+    return _data(
+        "vector",
+        [
+            f'{{"metric":{metric},"value":[{stamp},"{text}"]}}'
+            if row < 0
+            else f'{{"metric":{metric},"histogram":[{stamp},{_histogram(value.pool, row)}]}}'
+            for metric, text, row in items
+        ],
+    )
 
 
 def range_answer(answer: Answer) -> str:
@@ -59,25 +70,31 @@ def range_answer(answer: Answer) -> str:
     value = answer.value
     stamps = [f"[{seconds(ms)}," for ms in (answer.steps // 10**6).tolist()]
     if isinstance(value, Scalar):
-        return _data("matrix", [_series("{}", stamps, spelled(value.values.tolist()))])
+        return _data("matrix", [_series("{}", stamps, value.values)])
     if not isinstance(value, Vector):
         raise TypeError("a range query gives a vector or a scalar")
-    present = _present(value)
     rows = value.labels.order()
-    some: _Bools = np.any(present, axis=1)
+    some: _Bools = np.any(value.present, axis=1)
     rows = rows[some[rows]]
     found = []
     for metric, row in zip(_metrics(value.labels, rows), rows.tolist(), strict=True):
-        at = np.flatnonzero(present[row])
-        found.append(_series(metric, [stamps[i] for i in at.tolist()], spelled(value.values[row, at].tolist())))
+        at = np.flatnonzero(value.present[row])
+        held = None if value.rows is None else value.rows[row, at]
+        mine = [stamps[i] for i in at.tolist()]
+        found.append(_series(metric, mine, value.values[row, at], held, value.pool))
     return _data("matrix", found)
 
 
-def _present(value: Vector) -> _Bools:
-    """Return which values are there and numbers."""
-    rows = getattr(value, "rows", None)
-    numbers: _Bools = value.present if rows is None else np.logical_and(value.present, rows < 0)
-    return numbers
+def _histogram(pool: Histograms | None, row: int) -> str:
+    """Return a native histogram as Prometheus writes it: its buckets with their rules and bounds, empty ones left out."""
+    assert pool is not None
+    count, total = spelled([float(pool.count[row]), float(pool.sum[row])])
+    buckets = []
+    for rule, *numbers in bucket_list(pool, row):
+        low, high, held = spelled(numbers)
+        buckets.append(f'[{rule},"{low}","{high}","{held}"]')
+    listed = f',"buckets":[{",".join(buckets)}]' if buckets else ""
+    return f'{{"count":"{count}","sum":"{total}"{listed}}}'
 
 
 def _windows(value: Any) -> list[str]:
@@ -88,13 +105,27 @@ def _windows(value: Any) -> list[str]:
         own = slice(int(value.low[row, 0]), int(value.high[row, 0]))
         if own.stop > own.start:
             stamps = [f"[{seconds(ms)}," for ms in (value.time[own] // 10**6).tolist()]
-            found.append(_series(metric, stamps, spelled(value.value[own].tolist())))
+            held = None if value.row is None else value.row[own]
+            found.append(_series(metric, stamps, value.value[own], held, value.pool))
     return found
 
 
-def _series(metric: str, stamps: Iterable[str], texts: Iterable[str]) -> str:
-    pairs = ",".join([f'{stamp}"{text}"]' for stamp, text in zip(stamps, texts, strict=True)])
-    return f'{{"metric":{metric},"values":[{pairs}]}}'
+def _series(
+    metric: str,
+    stamps: Sequence[str],
+    values: npt.NDArray[np.float64],
+    held: npt.NDArray[np.int64] | None = None,
+    pool: Histograms | None = None,
+) -> str:
+    """Return a series: its numbers, then its histograms, which are where `held` is a row of `pool`."""
+    if held is None or not (held >= 0).any():
+        pairs = ",".join([f'{s}"{text}"]' for s, text in zip(stamps, spelled(values.tolist()), strict=True)])
+        return f'{{"metric":{metric},"values":[{pairs}]}}'
+    rows = held.tolist()
+    numbers = [f'{s}"{t}"]' for s, t, row in zip(stamps, spelled(values.tolist()), rows, strict=True) if row < 0]
+    found = [f"{s}{_histogram(pool, row)}]" for s, row in zip(stamps, rows, strict=True) if row >= 0]
+    listed = f'"values":[{",".join(numbers)}],' if numbers else ""
+    return f'{{"metric":{metric},{listed}"histograms":[{",".join(found)}]}}'
 
 
 def _metrics(labels: Labels, rows: npt.NDArray[np.int64]) -> list[str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from email.message import Message
 
 from workbench.api.parameters import Refused
-from workbench.errors import LimitExceeded, SourceError, StoreError
+from workbench.errors import LimitExceeded, ShapeError, SourceError, StoreError
 from workbench.signals import Batch
 from workbench.sources.remote_write import read_request, unpack_request
 from workbench.sources.source import ReadOptions
@@ -59,16 +59,18 @@ def receive(
             batch = Batch(metrics=samples)
             stored += store.write(batch, source=SOURCE)["metrics"]
             left_out.update(batch.skips)
+    except ShapeError as error:
+        raise Refused("bad_data", str(error), 400) from error
     except StoreError as error:
         raise Refused("unavailable", str(error), 503) from error
     skips.update(left_out)
-    skips["native histogram sample, which is not stored yet"] += request.histograms
     skips["exemplar, which is not stored"] += request.exemplars
     wrong = {reason: count for reason, count in left_out.items() if "has already" not in reason}
     if wrong:
         told = "; ".join(f"{count} x {reason}" for reason, count in wrong.items())
         raise Refused("bad_data", f"{stored} samples were stored, not all: {told}", 400)
-    return _written(stored) if newer else {}
+    histograms = sum(int((s.row >= 0).sum()) for s in request.samples if s.row is not None)
+    return _written(stored - histograms, histograms) if newer else {}
 
 
 def _version(content_type: str, encoding: str) -> bool:
@@ -87,6 +89,7 @@ def _version(content_type: str, encoding: str) -> bool:
     return _VERSIONS[str(proto)]
 
 
-def _written(samples: int) -> dict[str, str]:
+def _written(samples: int, histograms: int) -> dict[str, str]:
     name = "X-Prometheus-Remote-Write-{}-Written"
-    return {name.format(what): str(n) for what, n in (("Samples", samples), ("Histograms", 0), ("Exemplars", 0))}
+    counts = (("Samples", samples), ("Histograms", histograms), ("Exemplars", 0))
+    return {name.format(what): str(n) for what, n in counts}

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from workbench.errors import ShapeError
 
 __all__ = [
-    "BASE", "CUSTOM", "GAUGE", "NOT_RESET", "RESET", "UNKNOWN", "Histogram", "Histograms", "concat_histograms",
-    "pack_histograms",
+    "BASE", "CUSTOM", "GAUGE", "NOT_RESET", "RESET", "UNKNOWN", "Histogram", "Histograms", "check_histograms",
+    "concat_histograms", "lay_out", "pack_histograms",
 ]  # fmt: skip
 
 BASE: Final = 1 << 20
@@ -172,6 +172,62 @@ def pack_histograms(histograms: Sequence[Histogram]) -> Histograms:
         np.array(offsets, np.int64), np.array(keys, np.int64), np.array(buckets, np.float64),
         tuple(np.array(bounds, np.float64) for bounds in table),
     )  # fmt: skip
+
+
+def check_histograms(pool: Histograms) -> Histograms:
+    """Return the histograms unchanged if their arrays fit together, else raise `ShapeError` that names the first offence."""
+    k = len(pool)
+    columns = (pool.zero_threshold, pool.zero_count, pool.count, pool.sum, pool.hint, pool.layout)
+    if any(column.shape != (k,) for column in columns) or pool.key.shape != pool.bucket.shape:
+        raise ShapeError(f"the columns of {k} histograms differ in length: use pack_histograms.")
+    if pool.offsets.shape != (k + 1,) or pool.offsets[0] != 0 or pool.offsets[-1] != len(pool.key):
+        raise ShapeError(f"the offsets of {k} histograms do not run from 0 to {len(pool.key)}: use pack_histograms.")
+    if (np.diff(pool.offsets) < 0).any():
+        raise ShapeError("histograms have decreasing offsets: use pack_histograms.")
+    falls = np.flatnonzero(np.diff(pool.key) <= 0) + 1
+    if not np.isin(falls, pool.offsets).all():
+        raise ShapeError("the keys of a histogram's buckets do not rise: use pack_histograms.")
+    unknown = pool.schema[~pool.custom & ((pool.schema < -4) | (pool.schema > 8))]
+    if len(unknown):
+        raise ShapeError(f"a histogram has the schema {unknown[0]}; known are -4 to 8 and {CUSTOM} (custom buckets).")
+    layout = pool.layout[pool.custom]
+    if len(layout) and not 0 <= layout.min() <= layout.max() < len(pool.bounds):
+        raise ShapeError(
+            f"histograms refer to row {layout.max()} of {len(pool.bounds)} custom bounds: use pack_histograms."
+        )
+    return pool
+
+
+def lay_out(
+    custom: npt.NDArray[np.bool_], sizes: Ints, bounds: Floats
+) -> tuple[npt.NDArray[np.int32], tuple[Floats, ...]]:
+    """Return `layout` and `bounds` of k histograms whose custom bounds are given one after the other.
+
+    Parameters
+    ----------
+    custom : ndarray of bool, shape (k,)
+        Which have custom buckets.
+    sizes : ndarray of int64, shape (k,)
+        How many bounds each has, 0 without custom buckets.
+    bounds : ndarray of float64
+        Compared bit for bit.
+    """
+    layout = np.full(len(custom), -1, np.int32)
+    table: list[Floats] = []
+    start = np.cumsum(sizes) - sizes
+    for n in np.unique(sizes[custom]).tolist():
+        rows = np.flatnonzero(custom & (sizes == n))
+        if n == 0:
+            layout[rows] = len(table)
+            table.append(np.empty(0))
+            continue
+        block = bounds[start[rows][:, None] + np.arange(n)]
+        bits = block.view(np.uint64)
+        new = np.append(True, (bits[1:] != bits[:-1]).any(axis=1))  # most have those of the one before
+        _, first, which = np.unique(bits[new], axis=0, return_index=True, return_inverse=True)
+        layout[rows] = len(table) + which.ravel()[np.cumsum(new) - 1]
+        table += [block[new][i].copy() for i in first.tolist()]
+    return layout, tuple(table)
 
 
 def _check(h: Histogram) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from workbench.errors import ShapeError
-from workbench.signals.histograms import Histograms, concat_histograms
+from workbench.signals.histograms import Histograms, check_histograms, concat_histograms
 from workbench.signals.time import MAX_NS, MIN_NS
 
 __all__ = ["METRIC_KINDS", "STALE_NAN", "Samples", "build_samples", "check_samples", "concat_samples", "is_stale"]
@@ -99,9 +99,18 @@ class Samples:
         return replace(self._at(keep), offsets=offsets).take(np.diff(offsets) > 0)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per sample: `time`, `value`, one column per label (labels `time`, `value` get a `_`)."""
+        """Return one row per sample: `time`, `value`, one column per label (labels `time`, `value` get a `_`).
+
+        Where there are native histograms a column `histogram` holds them, None beside numbers; their `value` is NaN.
+        """
         rows = self.series_of_sample()
         frame = pd.DataFrame({"time": self.time, "value": self.value})
+        if self.row is not None and self.histograms is not None and (self.row >= 0).any():
+            at = np.flatnonzero(self.row >= 0)
+            held = np.full(len(frame), None, object)
+            held[at] = [self.histograms.unpack(row) for row in self.row[at].tolist()]
+            frame["value"] = np.where(self.row >= 0, np.nan, self.value)
+            frame["histogram"] = pd.Series(held, dtype=object)
         labels = self.labels.rename(columns=lambda name: name + "_" if name.rstrip("_") in frame.columns else name)
         return pd.concat([frame, labels.iloc[rows].reset_index(drop=True)], axis=1)
 
@@ -269,5 +278,7 @@ def _check_optional(samples: Samples) -> None:
         or (m and not -1 <= samples.row.min() <= samples.row.max() < k)
     ):
         raise ShapeError(f"samples need one row of the {k} histograms, int64, or -1 for each of the {m} samples.")
+    if samples.histograms is not None:
+        check_histograms(samples.histograms)
     if samples.start is not None and (samples.start.shape != (m,) or samples.start.dtype != np.dtype("datetime64[ns]")):
         raise ShapeError(f"samples need one start, datetime64[ns], for each of the {m} samples.")

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from workbench.errors import LimitExceeded, SourceError
 from workbench.signals import Samples
+from workbench.sources.histogram_columns import SIZES, UNSOUND, Columns, built
 from workbench.sources.source import ReadOptions
 from workbench.sources.tsdb.assemble import Ragged, assemble
 from workbench.sources.tsdb.labels import LabelTable, read_texts
@@ -41,14 +42,13 @@ class Request:
     samples : list of Samples
     skips : Counter of str
         What is not right about it and was left out: reason -> count.
-    exemplars, histograms : int
+    exemplars : int
         How many came; they are not stored yet.
     """
 
     samples: list[Samples] = field(default_factory=list)
     skips: Counter[str] = field(default_factory=Counter)
     exemplars: int = 0
-    histograms: int = 0
 
 
 def unpack_request(body: bytes, most: int) -> bytes:
@@ -95,7 +95,8 @@ def read_request(plain: bytes, *, newer: bool, options: ReadOptions) -> Request:
 
     data, counts = np.frombuffer(plain, np.uint8), np.zeros(COUNTS, np.int64)
     none, flat = np.empty((0, 4), np.int64), np.empty(0, np.int64)
-    first = scan_request(data, len(data), newer, none[:, :2], none, none, flat, flat.view(np.uint64), counts)
+    no_bits, places = flat.view(np.uint64), none[:, :3]
+    first = scan_request(data, len(data), newer, none[:, :2], none, none, flat, no_bits, counts, places)
     if not first:
         raise SourceError(
             f"the request of {len(plain)} bytes is no remote-write message of version {2 if newer else 1}, or a damaged"
@@ -108,19 +109,48 @@ def read_request(plain: bytes, *, newer: bool, options: ReadOptions) -> Request:
         np.empty((n_labels, 4), np.int64),
     )
     time, bits = np.empty(n_samples, np.int64), np.empty(n_samples, np.uint64)
-    scan_request(data, len(data), newer, texts, series, labels, time, bits, np.zeros(COUNTS, np.int64))
-    request = Request(exemplars=int(counts[4]), histograms=int(counts[5]))
+    places = np.empty((int(counts[5]), 3), np.int64)
+    scan_request(data, len(data), newer, texts, series, labels, time, bits, np.zeros(COUNTS, np.int64), places)
+    request = Request(exemplars=int(counts[4]))
     build = _referred if newer else _spelled
     table, said = build(data, texts, series, labels, options, request.skips)
     offsets = np.concatenate([[0], np.cumsum(series[:, 1])]).astype(np.int64)
     given = Ragged(np.arange(n), offsets, time, bits.view(np.float64))
+    if len(places):
+        given = _with_histograms(given, data, places, request.skips)
     sound = _named(table)
     if not sound.all():
-        keep = np.repeat(sound, series[:, 1])
+        keep = np.repeat(sound[given.rows], np.diff(given.offsets))
         request.skips[NAMELESS] += int((~keep).sum())
         given = given.keep(keep)
     request.samples = list(assemble(table, given, options, request.skips, said))
     return request
+
+
+def _with_histograms(given: Ragged, data: npt.NDArray[np.uint8], places: _Ints, skips: Counter[str]) -> Ragged:
+    """Return samples with the native histograms of the same series; `places` says where they lie.
+
+    Raises
+    ------
+    SourceError
+        If one of them cannot be read to its end.
+    """
+    from workbench.sources.remote_write_histograms import scan_histograms
+
+    sizes = np.zeros(SIZES, np.int64)
+    if not scan_histograms(data, places, *Columns.room(), sizes):
+        raise SourceError("the request holds a native histogram that is damaged: check it against the protocol.")
+    columns = Columns.room(sizes)
+    scan_histograms(data, places, *columns, np.zeros(SIZES, np.int64))
+    pool, sound = built(columns)
+    skips.update(+Counter({UNSOUND: int((~sound).sum())}))
+    heads = columns.heads[sound]
+    series = np.append(np.repeat(given.rows, np.diff(given.offsets)), heads[:, 0])
+    order = np.argsort(series, kind="stable")
+    offsets = np.append(0, np.cumsum(np.bincount(series, minlength=len(given.rows)))).astype(np.int64)
+    time, value = np.append(given.time_ms, heads[:, 1]), np.append(given.value, np.zeros(len(heads)))
+    held = np.append(np.full(len(given.value), -1), np.arange(len(heads)))
+    return Ragged(given.rows, offsets, time[order], value[order], held[order], pool)
 
 
 Built = tuple[LabelTable, tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]] | None]

@@ -14,7 +14,7 @@ from workbench.codecs.codec import Array
 from workbench.codecs.compiled import compiled
 from workbench.codecs.xor_kernels import CUT, uvarint
 
-__all__ = ["COUNTS", "scan_request"]
+__all__ = ["COUNTS", "read_field", "scan_request"]
 
 COUNTS = 6
 """Texts, series, labels, samples, exemplars, histograms."""
@@ -23,7 +23,7 @@ _TEXT, _SERIES, _LABEL, _SAMPLE, _EXEMPLAR, _HISTOGRAM = range(COUNTS)
 
 
 @compiled
-def _field(data: Array, at: Any, end: Any) -> Any:
+def read_field(data: Array, at: Any, end: Any) -> Any:
     """Return number and kind of a field, its value or length, its first byte and the byte behind it, CUT if none."""
     key, at = uvarint(data, at, end)
     number, kind = np.int64(key >> np.uint64(3)), np.int64(key & np.uint64(7))
@@ -50,7 +50,7 @@ def _sample(data: Array, at: Any, end: Any, time: Array, bits: Array, n: Any) ->
     """Read a sample into row n where there is one; return whether it could be read."""
     stamp, number = np.uint64(0), np.uint64(0)
     while at < end:
-        field, kind, value, low, at = _field(data, at, end)
+        field, kind, value, low, at = read_field(data, at, end)
         if at == CUT:
             return False
         if field == 1 and kind == 1:
@@ -71,7 +71,7 @@ def _label(data: Array, at: Any, end: Any, labels: Array, n: Any) -> Any:
     """Read a label of version 1 into row n where there is one; return whether it could be read."""
     found = np.zeros(4, np.int64)
     while at < end:
-        field, kind, value, low, at = _field(data, at, end)
+        field, kind, value, low, at = read_field(data, at, end)
         if at == CUT or (field <= 2 and kind != 2):
             return False
         if field <= 2:
@@ -100,12 +100,13 @@ def _references(data: Array, at: Any, end: Any, labels: Array, n: Any, half: Any
 
 @compiled
 def _series(
-    data: Array, at: Any, end: Any, newer: Any, counts: Array, labels: Array, time: Array, bits: Array, said: Array
-) -> Any:
+    data: Array, at: Any, end: Any, newer: Any, counts: Array, labels: Array, time: Array, bits: Array, said: Array,
+    histograms: Array,
+) -> Any:  # fmt: skip
     """Read one series; return whether it could be read. `said` gets kind and unit of version 2."""
     half = False
     while at < end:
-        field, kind, value, low, at = _field(data, at, end)
+        field, kind, value, low, at = read_field(data, at, end)
         if at == CUT:
             return False
         if field == 1 and newer and kind == 0:
@@ -135,8 +136,13 @@ def _series(
         elif field == 5:
             if not newer or not _metadata(data, low, at, said):
                 return False
+        elif (field == 3) == newer:
+            n = counts[_HISTOGRAM]
+            if n < len(histograms):
+                histograms[n, 0], histograms[n, 1], histograms[n, 2] = counts[_SERIES], low, at
+            counts[_HISTOGRAM] += 1
         else:
-            counts[_HISTOGRAM if (field == 3) == newer else _EXEMPLAR] += 1
+            counts[_EXEMPLAR] += 1
     return not half
 
 
@@ -144,7 +150,7 @@ def _series(
 def _metadata(data: Array, at: Any, end: Any, said: Array) -> Any:
     """Read kind and unit of a series of version 2."""
     while at < end:
-        field, kind, value, _, at = _field(data, at, end)
+        field, kind, value, _, at = read_field(data, at, end)
         if at == CUT or (field <= 4 and kind != 0) or value >= np.uint64(2**31):
             return False
         if field == 1:
@@ -165,6 +171,7 @@ def scan_request(
     time: Array,
     bits: Array,
     counts: Array,
+    histograms: Array,
 ) -> Any:
     """Read a request; return whether all of it could be read.
 
@@ -184,10 +191,12 @@ def scan_request(
     bits : ndarray of uint64, shape (m,) or (0,)
     counts : ndarray of int64, shape (COUNTS,)
         0 at first; filled in with how many there are of each.
+    histograms : ndarray of int64, shape (h, 3) or (0, 3)
+        Filled in: series, first byte and the byte behind the last of each, to be read by `scan_histograms`.
     """
     at, said = 0, np.zeros(2, np.int64)
     while at < end:
-        field, kind, value, low, at = _field(data, at, end)
+        field, kind, value, low, at = read_field(data, at, end)
         if at == CUT:
             return False
         if newer and field == 4:
@@ -199,7 +208,7 @@ def scan_request(
         elif field == (5 if newer else 1):
             n_labels, n_samples = counts[_LABEL], counts[_SAMPLE]
             said[:] = 0
-            if kind != 2 or not _series(data, low, at, newer, counts, labels, time, bits, said):
+            if kind != 2 or not _series(data, low, at, newer, counts, labels, time, bits, said, histograms):
                 return False
             if counts[_SERIES] < len(series):
                 row = series[counts[_SERIES]]

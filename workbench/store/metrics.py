@@ -99,6 +99,7 @@ class Chunks:
     def __init__(self, place: Place, file: File, index: ChunkIndex) -> None:
         self.index = index
         self.bytes = index.nbytes
+        self.samples = int(index.count[index.group].sum())
         self.name = f"{place.url}/{file.path}"
         self.url, self.file = place.url, file
         self._place, self._path = place, file.path

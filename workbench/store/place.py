@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.errors import StoreError
 from workbench.store.places import make_folder
 
-__all__ = ["CATALOG", "FORMAT", "REFERENCE", "file_system", "prepare"]
+__all__ = ["CATALOG", "FORMAT", "REFERENCE", "SAME", "file_system", "prepare"]
 
 CATALOG = "catalog.sqlite"
 """File name of the catalog inside a store's folder."""
@@ -16,8 +16,11 @@ CATALOG = "catalog.sqlite"
 REFERENCE = "catalog.json"
 """File that names the catalog of a store whose catalog is on a database server."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout in FORMAT.md; a store of a newer one is refused."""
+
+SAME = 2
+"""The oldest format with the tables of the present one: it can hold no native histograms, and is read as it is."""
 
 _NETWORK = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "9p", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse", "fuse.sshfs",

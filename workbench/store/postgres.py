@@ -161,6 +161,8 @@ class PostgresCatalog(Catalog):
             )
         elif found.get("store") != store:
             raise StoreError(f"{self.where} belongs to another store than {self.folder}: restore {self.path.name}.")
+        elif found.get("format", 0) < FORMAT and not self.read_only:
+            connection.execute("UPDATE meta SET value = %s WHERE name = 'format' AND value < %s", (FORMAT, FORMAT))
 
     def _found(self, connection: Connection[Any]) -> dict[str, int]:
         """Return the numbers of the schema, {} when it has no tables."""

@@ -4,7 +4,7 @@
 <cold URL>/
 ├── segments/...                     the files of the cold tier
 └── catalog/
-    ├── 000000000007.sqlite.zst      a catalog of format 2 with what is cold; written once
+    ├── 000000000007.sqlite.zst      a catalog with what is cold; written once
     └── latest.json                  {"format", "number", "seq", "cold", "path", "bytes", "crc32", "size", "raw_crc32",
                                       "made", "left_out": {"hot_rows", "segments"}}
 ```

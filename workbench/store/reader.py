@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from workbench.errors import StoreError, WorkbenchWarning
+from workbench.errors import LimitExceeded, StoreError, WorkbenchWarning
 from workbench.signals import Matcher, Profiles, Samples
 from workbench.store import dense, frames, metrics, profiles, rows
 from workbench.store.catalog import Catalog
 from workbench.store.files import Gone
 from workbench.store.gather import gather
 from workbench.store.hot_samples import HotSamples
+from workbench.store.native import HIDDEN, MARK, PART, asked, visible
 from workbench.store.places import Place
 from workbench.store.series import SeriesIndex
 from workbench.store.snapshot import HotCache, Segment, Snapshot, take
@@ -32,6 +33,9 @@ __all__ = ["Plan", "Reader"]
 _T = TypeVar("_T")
 _Ints = npt.NDArray[np.int64]
 _TRIES = 10
+
+Check = Callable[[int, int], None]
+"""Told a number of series and of samples; raises where they are too many."""
 
 
 class Plan(NamedTuple):
@@ -64,6 +68,7 @@ class Reader:
         self._catalog = catalog
         self._hot = HotCache()
         self._chunks = metrics.ChunkCache()
+        self._hidden = (-1, np.empty(0, np.int64))
 
     def refreshed(self) -> SeriesIndex:
         """Return the series as they are now."""
@@ -114,13 +119,59 @@ class Reader:
         chunks = [(s.rank, self.chunks(s, packed.get(s.id))) for s in segments]
         return ids, chunks, [h.samples for h in snapshot.hot]
 
+    def hidden(self) -> _Ints:
+        """Return the numbers of the series that are parts of native histograms, as of the last look at the index."""
+        size, found = self._hidden
+        if size != self.index.size:
+            size = self.index.size
+            found = self.index.match([HIDDEN])
+            self._hidden = size, found[found <= size]
+        return self._hidden[1]
+
+    def count(self, matchers: Sequence[Matcher], start: int, end: int) -> tuple[int, int]:
+        """Return the number of matching series in [start, end), and at most how many numbers they have there."""
+        return self._counted(*self._again(lambda: self._chosen(asked(matchers), start, end)), start, end)
+
+    def _check(
+        self,
+        check: Check,
+        ids: _Ints,
+        chunks: Sequence[tuple[int, metrics.Chunks]],
+        hot: Sequence[HotSamples],
+        start: int,
+        end: int,
+    ) -> None:
+        """Tell what is held at most, which is known at once, and what `count` says when that is too much."""
+        try:
+            check(len(ids), sum(part.samples for _, part in chunks) + sum(len(row.value) for row in hot))
+        except LimitExceeded:
+            check(*self._counted(ids, chunks, hot, start, end))
+
+    def _counted(
+        self, ids: _Ints, chunks: Sequence[tuple[int, metrics.Chunks]], hot: Sequence[HotSamples], start: int, end: int
+    ) -> tuple[int, int]:
+        held, total = np.zeros(self.index.size + 1, bool), 0
+        mask = np.zeros_like(held)
+        mask[ids] = True
+        for _, part in chunks:
+            rows = part.index.rows(ids, mask, start, end)
+            low, high = part.within(rows, start, end)
+            held[part.index.series[rows[low < high]]] = True
+            total += int((high - low).sum())
+        for row in hot:
+            kept, n = _hot_count(row, mask, start, end)
+            held[kept] = True
+            total += n
+        held[self.hidden()] = False
+        return int(np.count_nonzero(held)), total
+
     def chunks(self, segment: Segment, packed: bytes | None) -> metrics.Chunks:
         """Return the chunks of a metrics segment; `packed` as `packed()` returned it."""
         return self._chunks.get(self.place(segment), segment.files[0], packed)
 
     def plan(self, matchers: Sequence[Matcher], start: int, end: int) -> Plan:
-        """Return what would have to be read for the matching series in [start, end)."""
-        ids, chunks, hot = self._again(lambda: self._chosen(matchers, start, end))
+        """Return what would have to be read for the numbers of the matching series in [start, end)."""
+        ids, chunks, hot = self._again(lambda: self._chosen(visible(matchers), start, end))
         return Plan(ids, chunks, hot, self.index.size)
 
     def packed(self, segments: Sequence[Segment]) -> dict[int, bytes]:
@@ -145,21 +196,39 @@ class Reader:
         return told
 
     def flat(
-        self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise"
+        self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise", check: Check | None = None
     ) -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
-        """Return series numbers, offsets, times and values of the matching series in [start, end); see `gather`."""
+        """Return series numbers, offsets, times and values of the matching series in [start, end); see `gather`.
+
+        `check` is told how many series and numbers these are at most before any is read; when it raises
+        `LimitExceeded`, once more and more closely.
+        """
 
         def work() -> tuple[_Ints, _Ints, _Ints, npt.NDArray[np.float64]]:
             ids, chunks, hot = self._chosen(matchers, start, end)
+            if check is not None:
+                self._check(check, ids, chunks, hot, start, end)
             return gather(chunks, hot, ids, self.index.size, start, end, self._damaged(damaged), self.index.texts)
 
         return self._again(work)
 
-    def samples(self, matchers: Sequence[Matcher], start: int, end: int, damaged: str = "raise") -> Samples:
-        """Return the samples of the matching series in [start, end)."""
-        found, offsets, time, value = self.flat(matchers, start, end, damaged)
+    def samples(
+        self,
+        matchers: Sequence[Matcher],
+        start: int,
+        end: int,
+        damaged: str = "raise",
+        check: Check | None = None,
+    ) -> Samples:
+        """Return the samples of the matching series in [start, end), native histograms put together again."""
+        found, offsets, time, value = self.flat(asked(matchers), start, end, damaged, check)
         kind, unit = self.index.describe(found)
-        return Samples(self.index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
+        samples = Samples(self.index.frame(found), offsets, time.view("datetime64[ns]"), value, kind, unit)
+        if not len(self.hidden()) or PART not in samples.labels.columns:
+            return samples
+        from workbench.store.native_join import join
+
+        return join(samples)
 
     def dense(
         self, matchers: Sequence[Matcher], start: int, step: int, n: int, damaged: str = "raise"
@@ -168,7 +237,7 @@ class Reader:
         low, high = start - step + 1, start + (n - 1) * step + 1
 
         def work() -> tuple[_Ints, npt.NDArray[np.float64]]:
-            ids, chunks, hot = self._chosen(matchers, low, high)
+            ids, chunks, hot = self._chosen(visible(matchers), low, high)
             made = dense.fill(chunks, hot, ids, self.index.size, start, step, n)
             if made is not None:
                 return made
@@ -176,7 +245,8 @@ class Reader:
             flat = gather(chunks, hot, ids, self.index.size, low, high, told, self.index.texts)
             return flat[0], dense.of_flat(*flat[1:], start, step, n)
 
-        return self._again(work)
+        found, values = self._again(work)
+        return _numbers(found, values) if len(self.hidden()) else (found, values)
 
     def rows(
         self, signal: str, start: int, end: int, columns: Sequence[str] | None, where: Mapping[str, Sequence[str]]
@@ -209,6 +279,23 @@ class Reader:
             return profiles.join([part for part in found if part is not None])
 
         return self._again(work)
+
+
+def _numbers(found: _Ints, values: npt.NDArray[np.float64]) -> tuple[_Ints, npt.NDArray[np.float64]]:
+    """Return series on a grid without native histograms, which are no numbers, and without series that have no others."""
+    marked = values.view(np.uint64) == MARK
+    values[marked] = np.nan
+    some = ~(marked.any(axis=1) & np.isnan(values).all(axis=1))
+    return found[some], values[some]
+
+
+def _hot_count(hot: HotSamples, wanted: npt.NDArray[np.bool_], start: int, end: int) -> tuple[_Ints, int]:
+    """Return which series have samples in a hot row in [start, end), and how many, at most."""
+    rows = np.flatnonzero(wanted[hot.ids])
+    if not hot.shared:
+        return hot.ids[rows], int(np.diff(hot.offsets)[rows].sum())
+    low, high = np.searchsorted(hot.instants, (start, end))
+    return hot.ids[rows[: len(rows) * (low < high)]], len(rows) * int(high - low)
 
 
 def _touches(span: tuple[int, int] | None, ids: _Ints) -> bool:

@@ -60,6 +60,8 @@ class RollupContext:
         without repetitions.
     meta : mapping of str to str
         What footers say first.
+    hidden : ndarray of int64
+        Series that are not rolled up: nobody asks for them.
     """
 
     place: Folder
@@ -68,6 +70,7 @@ class RollupContext:
     size: int
     samples: Callable[[_Ints, int, int], tuple[_Ints, _Ints, _Ints, _Floats]]
     meta: Mapping[str, str] = field(default_factory=dict)
+    hidden: _Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def due_days(raw: RawSpans, rollups: Sequence[RollupSegment], now: int) -> list[int]:
@@ -143,7 +146,8 @@ def _read(context: RollupContext, day: int) -> Iterator[tuple[int, tuple[_Ints, 
     first, at_once = 1, 1024
     while first <= context.size:
         last = min(first + at_once - 1, context.size)
-        ids, offsets, instants, values = context.samples(np.arange(first, last + 1), day * DAY + 1, (day + 1) * DAY + 1)
+        wanted = np.setdiff1d(np.arange(first, last + 1), context.hidden, assume_unique=True)
+        ids, offsets, instants, values = context.samples(wanted, day * DAY + 1, (day + 1) * DAY + 1)
         series, fresh = np.repeat(ids, np.diff(offsets)), ~is_stale(values)
         if fresh.any():
             yield last, (series, instants, values) if fresh.all() else (series[fresh], instants[fresh], values[fresh])

@@ -20,6 +20,7 @@ from workbench.store.files import Gone
 from workbench.store.gather import gather
 from workbench.store.hot_samples import HotSamples
 from workbench.store.metrics import Chunks
+from workbench.store.native import HIDDEN, visible
 from workbench.store.places import Folder
 from workbench.store.reader import Reader
 from workbench.store.rollup_build import RollupContext, build
@@ -84,7 +85,7 @@ class Rollups:
         index = self._reader.refreshed()
         with self._catalog.read() as transaction:
             self._reader.places.look(transaction)
-        context = RollupContext(self._place, self._catalog, index, index.size, self._now, META)
+        context = RollupContext(self._place, self._catalog, index, index.size, self._now, META, index.match([HIDDEN]))
         days = self._again(lambda: build(context, now))
         return {"days": days, "joined": self._again(lambda: merge(context, self.open, now))}
 
@@ -114,7 +115,7 @@ class Rollups:
                 snapshot = take(transaction, self._hot, "metrics", grid.begin + 1, grid.end + 1)
                 rollups = load_rollups(transaction, grid.begin + 1, grid.end)
                 raw, bounds = load_raw_spans(transaction), _bounds(transaction)
-            ids = self._reader.index.match(matchers)
+            ids = self._reader.index.match(visible(matchers))
             view = _View(self._reader, snapshot, bounds)
             source = rollup_read.RollupSource(rollups, raw, self.open, view.samples, view.matrices)
             values, used = rollup_read.read(source, ids, function, span, window, q)

@@ -17,7 +17,7 @@ from workbench.errors import StoreError
 from workbench.store import catalog
 from workbench.store.catalog import Catalog, Transaction
 from workbench.store.crash import reach
-from workbench.store.place import CATALOG, FORMAT
+from workbench.store.place import CATALOG, FORMAT, SAME
 from workbench.store.schema import statements, upgrade
 
 __all__ = ["SqliteCatalog"]
@@ -116,7 +116,7 @@ class SqliteCatalog(Catalog):
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("PRAGMA query_only=ON")
-            if self._check(connection) != FORMAT:
+            if self._check(connection) < SAME:
                 raise sqlite3.OperationalError("the store has an older format")
         except BaseException:
             connection.close()
@@ -143,7 +143,7 @@ class SqliteCatalog(Catalog):
             version = self._check(connection)
             if not self.read_only:
                 _set_up(connection)
-            elif version < FORMAT:
+            elif version < SAME:
                 old, connection = connection, _upgraded_copy(connection)
                 old.close()
         except BaseException:
@@ -302,7 +302,7 @@ def _bring_up(connection: sqlite3.Connection) -> None:
             for statement in statements("sqlite"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id={_APPLICATION}")
-        elif version < FORMAT:
+        elif version < SAME:
             upgrade(connection)
         connection.execute(f"PRAGMA user_version={FORMAT}")
         connection.execute("COMMIT")

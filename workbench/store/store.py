@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +31,7 @@ from workbench.store.blocks import BlockCache
 from workbench.store.catalog import Catalog, open_catalog
 from workbench.store.crash import reach
 from workbench.store.future import without_future
+from workbench.store.native import visible
 from workbench.store.places import Folder, Place
 from workbench.store.pressure import Pressure
 from workbench.store.publish import open_url
@@ -196,6 +197,7 @@ class Store:
         end: TimeLike | None = None,
         *,
         damaged: str = "raise",
+        check: Callable[[int, int], None] | None = None,
     ) -> Samples:
         """Return the samples of the matching series in [start, end), series without any left out.
 
@@ -208,6 +210,9 @@ class Store:
             All there is by default.
         damaged : {"raise", "skip"}
             Whether a damaged chunk is an error, or is left out with a warning that names its series and time.
+        check : callable, optional
+            Told before anything is read how many series and samples there are at most; where it raises
+            `LimitExceeded`, once more with what `count` returns. What it raises then ends the call.
 
         Raises
         ------
@@ -215,7 +220,27 @@ class Store:
             If a segment that is needed is damaged; the message names it.
         """
         check_one_of(damaged, ("raise", "skip"), "damaged")
-        return self._reader.samples(matchers, *_window(start, end), damaged)
+        return self._reader.samples(matchers, *_window(start, end), damaged, check)
+
+    def count(
+        self, matchers: Sequence[Matcher], start: TimeLike | None = None, end: TimeLike | None = None
+    ) -> tuple[int, int]:
+        """Return how many series and samples `select` would read, without reading them.
+
+        Of what overlaps, as late and repeated samples do, nothing is merged, so both numbers may be too large; they are
+        never too small. A native histogram counts as the numbers it is made of, as it does in memory.
+
+        Parameters
+        ----------
+        matchers : sequence of Matcher
+        start, end : datetime, Timestamp, str, optional
+            All there is by default.
+
+        Returns
+        -------
+        series, samples : int
+        """
+        return self._reader.count(matchers, *_window(start, end))
 
     def array(
         self,
@@ -263,7 +288,7 @@ class Store:
         A label that is itself called `kind` or `unit` shows as `kind_` or `unit_`.
         """
         index = self._reader.refreshed()
-        ids = index.match(matchers)
+        ids = index.match(visible(matchers))
         frame = index.frame(ids).rename(columns={"kind": "kind_", "unit": "unit_"})
         kind, unit = index.describe(ids)
         return frame.assign(kind=pd.Series(kind, dtype="str"), unit=pd.Series(unit, dtype="str"))
@@ -342,7 +367,8 @@ class Store:
         dict
             `{"samples", "series", "bytes": {"total", "hot", "warm", "cold", "index"}, "signals": {signal: {"rows",
             "bytes", "segments", "start", "end"}}, "rollups"}`; times are ISO text or null, `index` is the catalog
-            without its hot rows. With detail also `{"compression": {"bytes_per_sample", "ratio"}, "codecs": {name:
+            without its hot rows. Native histograms count as the numbers and series they are
+            made of. With detail also `{"compression": {"bytes_per_sample", "ratio"}, "codecs": {name:
             {"chunks", "bytes"}}, "sources": {name: {"series", "refused"}}, "next": {what: {"segments", "bytes"}}}`.
         """
         if detail:

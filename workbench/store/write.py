@@ -17,6 +17,7 @@ from workbench.store.crash import reach
 from workbench.store.files import Made, add_segment, check_there, remove
 from workbench.store.hot import pack
 from workbench.store.hot_samples import pack_samples
+from workbench.store.native import TOO_LARGE, has_parts, shred
 from workbench.store.place import FORMAT
 from workbench.store.places import Folder
 from workbench.store.series import SeriesIndex, SeriesWriter
@@ -115,7 +116,7 @@ class _Writing:
         acknowledge(self.place.root, self.catalog, seq)
         if ready.skips:
             batch.skips.update(ready.skips)
-            counts["metrics"] -= ready.skips[BEYOND]
+            counts["metrics"] -= ready.skips.total()
         return counts
 
     def _commit(self, ready: _Prepared, key: str | None) -> int:
@@ -144,11 +145,19 @@ class _Writing:
         counts = samples.offsets[1:] - samples.offsets[:-1]
         if not counts.all():
             samples = samples.take(counts > 0)
+        n, owner = len(samples), None
+        if has_parts(samples):
+            samples, owner, left_out = shred(samples)
+            ready.skips += Counter({TOO_LARGE: left_out})
+            n = int(owner.max(initial=-1)) + 1
+            if not n:
+                return
         ids, kept = self.writer.resolve(samples.labels, samples.kind, samples.unit, source=source)
         if not kept.all():
-            before = samples.n_samples
+            if owner is not None:
+                kept = np.bincount(owner[~kept], minlength=n)[owner] == 0  # a histogram goes with all its parts
+            ready.skips[BEYOND] = int(np.diff(samples.offsets)[:n][~kept[:n]].sum())
             ids, samples = ids[kept], samples.take(kept)
-            ready.skips[BEYOND] = before - samples.n_samples
             if not len(ids):
                 return
         time = samples.time.view(np.int64)

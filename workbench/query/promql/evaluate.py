@@ -60,7 +60,8 @@ class Selector(Protocol):
         """Return the samples in `[start, end)` of every series that satisfies all matchers.
 
         A selector may have a method `count` with the same arguments that tells the number of series and of samples
-        without reading them; a query that would be too large is then refused before anything is read.
+        without reading them. Its `select` then takes `check`, which is told both before anything is read, so that a
+        query that would be too large is refused by then.
         """
         ...
 

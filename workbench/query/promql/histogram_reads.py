@@ -18,7 +18,7 @@ from workbench.query.promql.histogram_buckets import bucket_bounds
 from workbench.query.promql.spelling import number_text
 from workbench.query.promql.values import Bools, Floats, Ints
 from workbench.query.promql.windows import blocks, totals
-from workbench.signals.histograms import Histograms
+from workbench.signals.histograms import BASE, Histograms
 
 __all__ = ["Read", "bucket_list", "fraction", "quantile", "spelled", "variance"]
 
@@ -198,6 +198,7 @@ def bucket_list(pool: Histograms, row: int) -> list[tuple[int, float, float, flo
     one = pool.take(np.array([row], np.int64)).compact()
     low, high = bucket_bounds(one)
     rules = np.where(one.key > 0, 0, 1)
+    rules[one.custom[one.owner()] & (one.key == BASE)] = 3  # the first takes in what it reaches down to
     out = [(int(r), float(a), float(b), float(c)) for r, a, b, c in zip(rules, low, high, one.bucket, strict=True)]
     if one.zero_count[0] != 0:
         at = int((one.key < 0).sum())

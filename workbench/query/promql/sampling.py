@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,10 +34,11 @@ def select(evaluator: Evaluator, matchers: Sequence[Matcher], low: int, high: in
     query = evaluator.query
     # Nothing is stored from before 1970, so a look back from its first minutes ends there.
     window = np.datetime64(max(low, 0), "ns"), np.datetime64(max(high, 0), "ns")
-    count = getattr(evaluator.selector, "count", None)
-    if count is not None:
-        query.check(*count(list(matchers), *window), spend=False)
-    found = evaluator.selector.select(list(matchers), *window)
+    if getattr(evaluator.selector, "count", None) is None:
+        found = evaluator.selector.select(list(matchers), *window)
+    else:
+        look: Any = evaluator.selector.select
+        found = look(list(matchers), *window, check=lambda *told: query.check(*told, spend=False))
     query.check(len(found), found.n_samples)
     evaluator.check(len(found))
     return found

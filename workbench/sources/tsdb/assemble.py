@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from workbench.signals import Samples, build_samples
+from workbench.signals import Histograms, Samples, build_samples
 from workbench.signals.time import MAX_NS
 from workbench.sources.source import ReadOptions
 from workbench.sources.tsdb.labels import LabelTable, ragged
@@ -23,45 +23,54 @@ _MAX_MS = MAX_NS // 10**6
 
 @dataclass(frozen=True)
 class Ragged:
-    """Samples of some series of a label table: `rows[i]` owns samples `offsets[i]` to `offsets[i + 1]`."""
+    """Samples of some series of a label table: `rows[i]` owns samples `offsets[i]` to `offsets[i + 1]`.
+
+    Where there are histograms, `held` says which of `pool` each sample is, -1 where it is a number.
+    """
 
     rows: _Ints
     offsets: _Ints
     time_ms: _Ints
     value: npt.NDArray[np.float64]
+    held: _Ints | None = None
+    pool: Histograms | None = None
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Ragged:
         """Return the samples under a mask of shape (m,), series without any left out."""
         if mask.all():
             return self.filled()
         offsets = np.concatenate([[0], np.cumsum(mask)])[self.offsets].astype(np.int64)
-        return Ragged(self.rows, offsets, self.time_ms[mask], self.value[mask]).filled()
+        held = None if self.held is None else self.held[mask]
+        return Ragged(self.rows, offsets, self.time_ms[mask], self.value[mask], held, self.pool).filled()
 
     def filled(self) -> Ragged:
         """Return this without the series that have no samples."""
         filled = np.diff(self.offsets) > 0
         if filled.all():
             return self
-        return Ragged(self.rows[filled], self.offsets[np.append(True, filled)], self.time_ms, self.value)
+        return replace(self, rows=self.rows[filled], offsets=self.offsets[np.append(True, filled)])
 
     def part(self, low: int, high: int) -> Ragged:
         """Return some of the series."""
         a, b = self.offsets[low], self.offsets[high]
-        return Ragged(self.rows[low:high], self.offsets[low : high + 1] - a, self.time_ms[a:b], self.value[a:b])
+        held, offsets = None if self.held is None else self.held[a:b], self.offsets[low : high + 1] - a
+        return Ragged(self.rows[low:high], offsets, self.time_ms[a:b], self.value[a:b], held, self.pool)
 
 
-def group(rows: _Ints, time_ms: _Ints, value: npt.NDArray[np.float64]) -> Ragged:
+def group(rows: _Ints, time_ms: _Ints, value: npt.NDArray[np.float64], pool: Histograms | None = None) -> Ragged:
     """Return samples in any order by series, in the order given within each.
 
     Parameters
     ----------
     rows, time_ms : ndarray of int64, shape (m,)
     value : ndarray of float64, shape (m,)
+    pool : Histograms, optional
+        What all of the samples are, if they are no numbers.
     """
     order = np.argsort(rows, kind="stable")
     used, first = np.unique(rows[order], return_index=True)
     offsets = np.concatenate([first, [len(rows)]]).astype(np.int64)
-    return Ragged(used, offsets, time_ms[order], value[order])
+    return Ragged(used, offsets, time_ms[order], value[order], None if pool is None else order, pool)
 
 
 def assemble(
@@ -122,10 +131,13 @@ def _shape(
     rising = part.time_ms[1:] > part.time_ms[:-1]
     rising[part.offsets[1:-1] - 1] = True
     if rising.all() and not equal:
-        return Samples(labels, part.offsets, time, part.value, kind, unit)
+        return Samples(labels, part.offsets, time, part.value, kind, unit, part.held, part.pool)
     series = np.repeat(np.arange(n), np.diff(part.offsets))
     # the last of equal instants is kept there, the first here: so all go in backwards
-    built = build_samples(labels, series[::-1], time[::-1], part.value[::-1], kind.tolist(), unit.tolist())
+    held = None if part.held is None else part.held[::-1]
+    built = build_samples(
+        labels, series[::-1], time[::-1], part.value[::-1], kind.tolist(), unit.tolist(), row=held, histograms=part.pool
+    )
     if built.n_samples < len(time):
         skips["sample of an instant that its series has already"] += len(time) - built.n_samples
     return built

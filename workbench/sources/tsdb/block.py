@@ -20,7 +20,7 @@ from workbench.signals import Batch
 from workbench.sources.source import ReadOptions
 from workbench.sources.tsdb.assemble import Ragged, assemble
 from workbench.sources.tsdb.chunks import Segments, decode
-from workbench.sources.tsdb.histograms import UNSTORED, decoded
+from workbench.sources.tsdb.histograms import decoded, mixed
 from workbench.sources.tsdb.index import read_index
 from workbench.sources.tsdb.tombstones import bury, read_tombstones
 
@@ -123,7 +123,7 @@ class _Reading:
         self.meta, self.stones = read_meta(folder), read_tombstones(folder / "tombstones")
         self.index = read_index(folder / "index", options, skips)
         self.segments = Segments(folder / "chunks", self.index.chunk)
-        self.floats = self.histograms = self.named = 0
+        self.read = self.named = 0
 
     def groups(self) -> Iterator[tuple[int, int]]:
         """Yield stretches of series that make one batch each."""
@@ -147,10 +147,13 @@ class _Reading:
             self._lose(which.start + i, why)
 
         histogram, got = decode(found, lost)
+        rows, edges = np.arange(low, high), offsets - which.start
         if histogram.any():
-            self.histograms += len(decoded(found, histogram, lost).time_ms)
-        self.floats += len(got.value)
-        part = Ragged(np.arange(low, high), got.offsets[offsets - which.start], got.time_ms, got.value)
+            both = mixed(got, decoded(found, histogram, lost), histogram, lost)
+            part = Ragged(rows, both.offsets[edges], both.time_ms, both.value, both.row, both.pool)
+        else:
+            part = Ragged(rows, got.offsets[edges], got.time_ms, got.value)
+        self.read += len(part.value)
         return bury(part, self.index.ref[low:high], self.stones).filled()
 
     def _lose(self, chunk: int, why: str) -> None:
@@ -166,14 +169,12 @@ class _Reading:
 
     def close(self) -> None:
         """Count what the block should hold and was not read."""
-        ulid, lost = self.meta.ulid, self.meta.samples - self.floats - self.histograms
+        ulid, lost = self.meta.ulid, self.meta.samples - self.read
         series = self.meta.series - len(self.index.table)
         if series > 0:
             self.skips[f"series of block {ulid} that its index does not give"] += series
         if lost > 0:
             self.skips[f"sample of block {ulid} that could not be read"] += lost
-        if self.histograms:
-            self.skips[UNSTORED] += self.histograms
 
 
 def _taken(skips: Counter[str]) -> Counter[str]:

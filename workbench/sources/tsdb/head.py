@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from workbench.signals import Batch
+from workbench.signals import Batch, Histograms
 from workbench.sources.source import ReadOptions
 from workbench.sources.tsdb import records
 from workbench.sources.tsdb.assemble import assemble, group
 from workbench.sources.tsdb.chunks import Found, decode
-from workbench.sources.tsdb.histograms import UNSTORED, count_in_records, decoded
+from workbench.sources.tsdb.histograms import decoded, logged
 from workbench.sources.tsdb.records import Flat, LogSeries
 from workbench.sources.tsdb.tombstones import Stones, bury
 from workbench.sources.tsdb.wal import Log
@@ -70,10 +70,6 @@ class Head:
         self._said = self._kinds(records.metadata(described, self.skips))
 
     def _count_others(self, part: list[bytes]) -> None:
-        samples, broken = count_in_records(
-            [record for record in part if record[:1] and record[0] in records.HISTOGRAMS]
-        )
-        self.skips.update(+Counter({UNSTORED: samples, "record of histograms in a log that does not decode": broken}))
         for number, count in Counter(record[0] if record else 255 for record in part).items():
             if number == records.EXEMPLARS:
                 self.skips["record of exemplars in a log, which are not kept"] += count
@@ -109,6 +105,10 @@ class Head:
                 if log.name == self._log:
                     flat, rows = self._beyond_chunks(flat, rows)
                 yield from self._batches(rows, flat.time_ms, flat.value, since)
+            chosen = [record for record in part if record[:1] and record[0] in records.HISTOGRAMS]
+            for some in _pieces(chosen):
+                refs, time_ms, pool = logged(some, self.skips)
+                yield from self._batches(self.series.rows(refs), time_ms, np.zeros(len(refs)), since, pool)
 
     def _beyond_chunks(self, flat: Flat, rows: _Ints) -> tuple[Flat, _Ints]:
         """Return the samples, with the rows of their series, that no chunk of the head holds."""
@@ -118,14 +118,22 @@ class Head:
         self.skips["sample of a log that a chunk of the head holds already"] += int(held.sum())
         return Flat(flat.ref[~held], flat.time_ms[~held], flat.value[~held]), rows[~held]
 
-    def _batches(self, rows: _Ints, time_ms: _Ints, value: npt.NDArray[np.float64], since: int) -> Iterator[Batch]:
+    def _batches(
+        self,
+        rows: _Ints,
+        time_ms: _Ints,
+        value: npt.NDArray[np.float64],
+        since: int,
+        pool: Histograms | None = None,
+    ) -> Iterator[Batch]:
         unknown, old = rows < 0, time_ms < since
         if unknown.any():
             self.skips["sample of a series that no record names"] += int(unknown.sum())
         if (old & ~unknown).any():
             self.skips["sample of a log that a block holds already"] += int((old & ~unknown).sum())
         kept = ~(unknown | old)
-        grouped = group(rows[kept], time_ms[kept], value[kept])
+        pool = None if pool is None else pool.take(np.flatnonzero(kept))
+        grouped = group(rows[kept], time_ms[kept], value[kept], pool)
         grouped = bury(grouped, grouped.rows, self.stones)
         for shape in assemble(self.series.table, grouped, self.options, self.skips, self._said):
             yield Batch(metrics=shape, skips=self._taken())
@@ -143,7 +151,7 @@ class Head:
             if found is None:
                 continue
             histogram, got = decode(found, partial(self._lose, path))
-            if histogram.any():  # their samples are in the log, too, and counted there
+            if histogram.any():  # their samples are in the log, too, and are taken from there
                 decoded(found, histogram, partial(self._lose, path))
             counts = np.diff(got.offsets)
             rows = np.repeat(self.series.rows(refs), counts)
