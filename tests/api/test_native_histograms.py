@@ -47,7 +47,7 @@ def servers(debian: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     real = Prometheus(tmp_path_factory.mktemp("real") / "data", "", *flags)
     with workbench.open(tmp_path_factory.mktemp("ours")) as bench, workbench.serve(bench, port=0, token=False) as ours:
         for url in (real.url, ours.url):
-            answer = httpx.post(f"{url}/api/v1/write", content=body())
+            answer = httpx.post(f"{url}/api/v1/write", content=body(), timeout=60)
             assert answer.status_code == 204, answer.text
         bench.store.seal()
         yield real.url, ours
@@ -95,11 +95,11 @@ def test_version_2_is_told_how_many(servers: tuple[str, Serving]) -> None:
     add(made.timeseries[0], NOW + 1, observed(0, 3, whole=True)[2], whole=True)
     headers = {"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
     packed = pa.Codec("snappy").compress(made.SerializeToString(), asbytes=True)
-    answer = httpx.post(f"{servers[1].url}/api/v1/write", content=packed, headers=headers)
+    answer = httpx.post(f"{servers[1].url}/api/v1/write", content=packed, headers=headers, timeout=60)
     assert answer.status_code == 204
     written = {what: answer.headers[f"X-Prometheus-Remote-Write-{what}-Written"] for what in ("Samples", "Histograms")}
     assert written == {"Samples": "1", "Histograms": "1"}
-    names = httpx.get(f"{servers[1].url}/api/v1/labels").json()["data"]
+    names = httpx.get(f"{servers[1].url}/api/v1/labels", timeout=60).json()["data"]
     assert names == ["__name__"]
 
 
@@ -107,6 +107,6 @@ def test_the_label_of_parts_is_refused(servers: tuple[str, Serving]) -> None:
     made = newer([([("__name__", "later"), ("__histogram_part__", "h0")], [(NOW, 1.0)])])
     headers = {"Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
     packed = pa.Codec("snappy").compress(made.SerializeToString(), asbytes=True)
-    answer = httpx.post(f"{servers[1].url}/api/v1/write", content=packed, headers=headers)
+    answer = httpx.post(f"{servers[1].url}/api/v1/write", content=packed, headers=headers, timeout=60)
     assert answer.status_code == 400
     assert "kept for the store itself" in answer.json()["error"]

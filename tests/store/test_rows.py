@@ -16,6 +16,7 @@ from workbench.errors import InvalidInput, ShapeError
 from workbench.signals import Batch, build_logs, check_events, check_logs, check_profiles, check_spans, concat_profiles
 from workbench.store import Store, frames, profiles
 from workbench.store import write as write_module
+from workbench.store.place import FORMAT
 
 CHECK = {"logs": check_logs, "spans": check_spans, "events": check_events}
 
@@ -47,7 +48,9 @@ def test_rows_come_back_as_their_shape(store, signal):
     joined = pd.concat([getattr(first, signal), getattr(second, signal)], ignore_index=True)
     pd.testing.assert_frame_equal(got, frames.BUILD[signal](dict(joined.items())))
     footers = [pq.read_metadata(p).metadata for p in store.path.glob("segments/**/*.parquet")]
-    assert all(f[b"workbench"] == b"2" and f[b"signal"] and f[b"rows"] for f in footers), "a footer repeats its row"
+    assert all(f[b"workbench"] == str(FORMAT).encode() and f[b"signal"] and f[b"rows"] for f in footers), (
+        "a footer repeats its row"
+    )
     window = store.rows(signal, worlds.T0 + worlds.S, worlds.T0 + 3 * worlds.S)
     assert sorted(window["time"]) == [worlds.T0 + worlds.S, worlds.T0 + 2 * worlds.S]
 
