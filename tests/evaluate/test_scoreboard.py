@@ -215,7 +215,7 @@ def test_bad_usage_is_one_sentence(command: Run, tmp_path: Path) -> None:
         assert (code, out) == (2, ""), words
         assert said in err
     write_rows(tmp_path / "plain" / "a.csv", [1.0, 2.0])
-    code, _, err = command(*nab, "--threshold-from", tmp_path / "plain")
+    code, _, err = command(*nab, "--detector", "change", "--threshold-from", tmp_path / "plain")
     assert (code, "no labelled window" in err) == (2, True)
     assert command("--dataset", "nab", "--data", tmp_path, "--detector", "jumpy")[0] == 1
 
