@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 from tests.live_prometheus import Prometheus
 from tests.sources.native_messages import BASE, Sample, add, observed
 from tests.sources.remote_write_schema import CLASSES
-from workbench.codecs.prometheus_chunk import padded
+from workbench.codecs.prometheus_chunk import XorChunks, padded
 from workbench.codecs.prometheus_histogram import HistogramChunks, read_histogram_chunks
 from workbench.signals import concat_samples
+from workbench.signals.histograms import check_histograms
 from workbench.sources import ReadOptions
 from workbench.sources.tsdb import PrometheusData
 from workbench.sources.tsdb.chunks import Segments
+from workbench.sources.tsdb.histograms import mixed
 from workbench.sources.tsdb.index import read_index
 from workbench.store import Store
 
@@ -214,3 +216,30 @@ def test_a_flipped_bit_changes_one_chunk_at_most(block: tuple[Path, dict[str, An
         data[at] ^= 1 << int(rng.integers(8))
         got = read_histogram_chunks(data, found.begin, found.end, found.encoding)
         assert got.sound.sum() >= len(found.begin) - 1
+
+
+def test_chunks_that_make_no_sense_leave_nothing_behind() -> None:
+    """Of three chunks the keys of one fall and the bounds of another: only the sound one is in the pool."""
+    custom = -53
+    got = HistogramChunks(
+        offsets=np.array([0, 1, 2, 3]),
+        time_ms=np.array([1000, 2000, 3000]),
+        schema=np.array([0, custom, 3]),
+        hint=np.zeros(3, np.int64),
+        zero_threshold=np.zeros(3),
+        zero_count=np.zeros(3),
+        count=np.array([3.0, 1.0, 2.0]),
+        sum=np.array([1.0, 2.0, 3.0]),
+        cells=np.array([0, 2, 3, 5]),
+        key=np.array([BASE + 4, BASE + 2, BASE, BASE + 1, BASE + 2]),
+        bucket=np.array([1.0, 2.0, 1.0, 1.0, 1.0]),
+        bounds=[np.empty(0), np.array([2.0, 1.0]), np.empty(0)],
+        sound=np.ones(3, bool),
+    )
+    numbers = XorChunks(np.zeros(4, np.int64), np.empty(0, np.int64), np.empty(0), np.ones(3, bool))
+    lost: list[int] = []
+    found = mixed(numbers, got, np.ones(3, bool), lambda chunk, why: lost.append(chunk))
+    assert lost == [0, 1]
+    assert (found.offsets.tolist(), found.row.tolist(), len(found.pool)) == ([0, 0, 0, 1], [0], 1)
+    assert check_histograms(found.pool).sum.tolist() == [3.0]
+    assert found.pool.key.tolist() == [BASE + 1, BASE + 2]

@@ -76,8 +76,10 @@ def mixed(
     histogram = np.repeat(which, counts)
     time[~histogram], value[~histogram] = numbers.time_ms, numbers.value
     time[histogram] = got.time_ms[kept]
-    row[histogram] = np.flatnonzero(kept)
-    return Mixed(offsets, time, value, row, _pool(got, chunk))
+    row[histogram] = np.arange(int(kept.sum()))
+    pool = _pool(got, chunk, kept)
+    # What makes no sense must not stand in the pool, either: it is checked as a whole.
+    return Mixed(offsets, time, value, row, pool.take(np.flatnonzero(kept)) if bad.any() else pool)
 
 
 def _known(got: HistogramChunks, chunk: _Ints) -> npt.NDArray[np.bool_]:
@@ -94,8 +96,8 @@ def _known(got: HistogramChunks, chunk: _Ints) -> npt.NDArray[np.bool_]:
     return known & ~(custom & falls[chunk]) if len(chunk) else known
 
 
-def _pool(got: HistogramChunks, chunk: _Ints) -> Histograms:
-    custom = got.schema == CUSTOM
+def _pool(got: HistogramChunks, chunk: _Ints, kept: npt.NDArray[np.bool_]) -> Histograms:
+    custom = (got.schema == CUSTOM) & kept  # bounds that make no sense are not laid out
     sizes = np.array([len(b) for b in got.bounds] or [0], np.int64)
     flat = np.concatenate([np.empty(0), *got.bounds])
     start = np.cumsum(sizes) - sizes
